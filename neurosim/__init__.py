@@ -1,0 +1,1 @@
+"""neurosim: event-driven simulation of spiking and dendritic neural networks."""
