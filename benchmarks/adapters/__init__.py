@@ -1,0 +1,1 @@
+"""Run a case in one simulator and return its measurements."""

@@ -1,0 +1,9 @@
+"""The benchmark cases: one file a network, each in neurosim, NEST and Brian2."""
+
+from case import Case
+
+from . import balanced, coba, cuba, microcircuit, sparse
+
+CASES: dict[str, Case] = {
+    name: case for module in (cuba, coba, balanced, microcircuit, sparse) for name, case in module.CASES.items()
+}
