@@ -1,0 +1,51 @@
+"""Networks as descriptions: populations, projections, rules, distributions, input, recording."""
+
+from neurosim.network.distributions import (
+    Distribution,
+    Exponential,
+    LogNormal,
+    Normal,
+    Uniform,
+)
+from neurosim.network.inputs import Injection, NoiseCurrent, PoissonInput, StepCurrent
+from neurosim.network.network import Network
+from neurosim.network.population import Population, PopulationView
+from neurosim.network.projection import Projection
+from neurosim.network.records import Spikes, State, Weights
+from neurosim.network.rules import (
+    AllToAll,
+    Explicit,
+    FixedIndegree,
+    FixedOutdegree,
+    FixedProbability,
+    FixedTotalNumber,
+    OneToOne,
+    Rule,
+)
+
+__all__ = [
+    "AllToAll",
+    "Distribution",
+    "Explicit",
+    "Exponential",
+    "FixedIndegree",
+    "FixedOutdegree",
+    "FixedProbability",
+    "FixedTotalNumber",
+    "Injection",
+    "LogNormal",
+    "Network",
+    "NoiseCurrent",
+    "Normal",
+    "OneToOne",
+    "PoissonInput",
+    "Population",
+    "PopulationView",
+    "Projection",
+    "Rule",
+    "Spikes",
+    "State",
+    "StepCurrent",
+    "Uniform",
+    "Weights",
+]

@@ -1,0 +1,83 @@
+"""Checks of the numbers that describe a network, with messages that name object and remedy."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosim.errors import NetworkError, ParameterError
+from neurosim.network.distributions import Distribution
+from neurosim.units import magnitude
+
+Value = float | NDArray[np.float64] | Distribution
+
+
+def whole_number(value: Any, what: str, *, at_least: int) -> int:
+    """Return `value` as int, or raise NetworkError if it is not a whole number >= `at_least`."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
+        raise NetworkError(f"{what} = {value!r}; a whole number is needed.")
+    if value < at_least:
+        raise NetworkError(f"{what} = {value}; it must be at least {at_least}.")
+    return int(value)
+
+
+def finite_number(value: Any, what: str, *, unit: str | None = None) -> float:
+    """Return `value` as float, or raise ParameterError if it is no finite number."""
+    if unit is not None:
+        value = magnitude(value, unit, what)
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"{what} = {value!r}; a number is needed.") from error
+    if not math.isfinite(number):
+        raise ParameterError(f"{what} = {number} is not a finite number.")
+    return number
+
+
+def finite_values(value: Any, what: str, *, size: int, each: str, unit: str | None = None) -> Value:
+    """Return a number, a distribution, or an array with one finite value for each of `size` things.
+
+    Parameters
+    ----------
+    value : float, array_like or Distribution
+        What the user gave.
+    what : str
+        Its name in messages.
+    size : int
+        Length that an array must have.
+    each : str
+        What the array has one value for, such as ``"neuron"``.
+    unit : str, optional
+        Unit to convert quantities to.
+
+    Raises
+    ------
+    ParameterError
+        If it is no number, has the wrong shape, or is not finite.
+    """
+    if isinstance(value, Distribution):
+        return value
+    if unit is not None:
+        value = magnitude(value, unit, what)
+    if np.ndim(value) == 0:
+        return finite_number(value, what)
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"{what}: numbers are needed ({error}).") from error
+    if array.shape != (size,):
+        raise ParameterError(
+            f"{what} has shape {array.shape}; give one value, or one for each {each}, "
+            f"shape ({size},)."
+        )
+    bad = np.flatnonzero(~np.isfinite(array))
+    if bad.size:
+        raise ParameterError(
+            f"{what}: {bad.size} of {size} values are not finite numbers "
+            f"(first: {array[bad[0]]} at {each} {bad[0]})."
+        )
+    return array

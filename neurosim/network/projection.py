@@ -1,0 +1,150 @@
+"""Projections: synapses from one population (or view) to another, as a description."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from neurosim.errors import DelayError, NetworkError, ParameterError, unknown_name
+from neurosim.network.checks import Value, finite_values
+from neurosim.network.distributions import Distribution
+from neurosim.network.population import Target
+from neurosim.network.rules import Explicit, Rule
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Projection:
+    """Synapses between two populations; made by `Network.connect`.
+
+    Attributes
+    ----------
+    name : str
+        Unique within the network.
+    pre, post : Population or PopulationView
+        The two sides.
+    rule : Rule
+        Which pairs are connected.
+    weight : float, (n_synapses,) float64 or Distribution
+        Weight, in the unit of the receptor; an array goes with `Explicit` only.
+    delay : float, (n_synapses,) float64 or Distribution
+        Delay from spike to arrival [ms].
+    receptor : str or None
+        Receptor of the target model; None: the sign of the weight chooses.
+    synapse : object or None
+        Plasticity rule; None for static synapses.
+    round_delays : bool
+        Whether given delays may be rounded to the nearest step.
+    """
+
+    name: str
+    pre: Target
+    post: Target
+    rule: Rule
+    weight: Value
+    delay: Value
+    receptor: str | None
+    synapse: Any
+    round_delays: bool
+
+    @property
+    def receptors(self) -> tuple[str, str]:
+        """Names of the receptors that weights >= 0 and weights < 0 act on."""
+        return resolve_receptors(self.post.model, self.receptor, self.name)
+
+    def __repr__(self) -> str:
+        return (
+            f"Projection({self.name!r}, {self.rule!r}, weight={_short(self.weight)}, "
+            f"delay={_short(self.delay)})"
+        )
+
+
+def resolve_receptors(model: Any, receptor: str | None, where: str) -> tuple[str, str]:
+    """Return the receptors that weights >= 0 and weights < 0 act on.
+
+    Parameters
+    ----------
+    model : Model
+        The target's model.
+    receptor : str or None
+        The user's choice.
+    where : str
+        The call to name in a message.
+
+    Raises
+    ------
+    UnknownNameError
+        If the model has no such receptor.
+    NetworkError
+        If the model can receive nothing, or a receptor must be named.
+    """
+    names = list(model.receptors) if not model.is_source else []
+    if not names:
+        raise NetworkError(
+            f"{where}: {model.name} is a spike source and cannot receive synapses; connect to a "
+            "neuron population."
+        )
+    if receptor is not None:
+        if receptor not in names:
+            raise unknown_name("receptor", receptor, names, f"{where}: {model.name}")
+        return receptor, receptor
+    if len(names) == 1:
+        return names[0], names[0]
+    if "exc" in names and "inh" in names:
+        return "exc", "inh"
+    raise NetworkError(
+        f"{where}: {model.name} has the receptors {', '.join(names)}; name one with receptor=."
+    )
+
+
+def checked_weight(weight: Any, rule: Rule, where: str) -> Value:
+    """Return the weights of a projection as given to `connect`, checked.
+
+    Raises
+    ------
+    ParameterError
+        If a weight is not a finite number, or an array has the wrong shape or the wrong rule.
+    """
+    return _per_synapse(weight, rule, f"{where}: weight")
+
+
+def checked_delay(delay: Any, rule: Rule, where: str) -> Value:
+    """Return the delays of a projection [ms] as given to `connect`, checked.
+
+    Raises
+    ------
+    DelayError
+        If a delay is zero or negative, or none of a distribution is positive.
+    ParameterError
+        If a delay is not a finite number, or an array has the wrong shape or the wrong rule.
+    """
+    value = _per_synapse(delay, rule, f"{where}: delay", unit="ms")
+    if isinstance(value, Distribution):
+        if value.support[1] <= 0:
+            raise DelayError(
+                f"{where}: delay = {value!r} is never positive; delays must be > 0 ms."
+            )
+        return value
+    bad = np.flatnonzero(np.atleast_1d(value) <= 0)
+    if bad.size:
+        first = float(np.atleast_1d(value)[bad[0]])
+        at = "" if np.ndim(value) == 0 else f" (synapse {bad[0]}, {bad.size} of {np.size(value)})"
+        raise DelayError(f"{where}: delay = {first:g} ms{at}; delays must be > 0 ms.")
+    return value
+
+
+def _per_synapse(value: Any, rule: Rule, what: str, unit: str | None = None) -> Value:
+    if isinstance(rule, Explicit):
+        return finite_values(value, what, size=rule.pre.size, each="synapse", unit=unit)
+    if not isinstance(value, Distribution) and np.ndim(value) > 0:
+        raise ParameterError(
+            f"{what} is an array of shape {np.shape(value)}, but only Explicit(pre, post) knows "
+            f"which synapse each value belongs to; give {type(rule).__name__} a number or a "
+            "distribution."
+        )
+    return finite_values(value, what, size=1, each="synapse", unit=unit)
+
+
+def _short(value: Value) -> str:
+    return f"<{value.size} values>" if isinstance(value, np.ndarray) else repr(value)
