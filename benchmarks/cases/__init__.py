@@ -2,8 +2,8 @@
 
 from case import Case
 
-from . import balanced, coba, cuba, microcircuit, sparse
+from . import balanced, coba, cuba, fly, microcircuit, sparse
 
 CASES: dict[str, Case] = {
-    name: case for module in (cuba, coba, balanced, microcircuit, sparse) for name, case in module.CASES.items()
+    name: case for module in (cuba, coba, balanced, microcircuit, sparse, fly) for name, case in module.CASES.items()
 }
