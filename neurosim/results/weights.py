@@ -30,6 +30,8 @@ class WeightTraces:
         The recorded weights [time, synapse].
     name : str
         Name of the projection.
+    unit : str
+        Unit of the weights, for labels.
 
     Raises
     ------
@@ -52,9 +54,11 @@ class WeightTraces:
         times: ArrayLike | None = None,
         values: ArrayLike | None = None,
         name: str = "weights",
+        unit: str = "",
     ) -> None:
         owner = f"weights {name!r}"
         self.name = str(name)
+        self.unit = str(unit)
         self.pre: IntArray = int_vector(pre, f"pre of {owner}")
         self.post: IntArray = int_vector(post, f"post of {owner}")
         self.weight: FloatArray = float_vector(weight, f"weight of {owner}")
@@ -103,6 +107,7 @@ class WeightTraces:
             times=self.times,
             values=self.values,
             name=np.array(self.name),
+            unit=np.array(self.unit),
         )
 
     def plot(self, **options: Any) -> Any:

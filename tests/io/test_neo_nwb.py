@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from neurosim import io
+from neurosim import analysis, io
 from neurosim.errors import FileFormatError, MissingPackageError, ParameterError, UnknownNameError
 from neurosim.results import SpikeTrains
 
@@ -52,10 +52,11 @@ class TestNeo:
         rng = np.random.default_rng(1)
         trains = [np.cumsum(rng.gamma(2, 10, 50)) for _ in range(5)]
         spikes = SpikeTrains.from_lists(trains, t_stop=2000.0)
-        for train, cv, cv2 in zip(spikes.to_neo(), spikes.isi_cv(), spikes.cv2(), strict=True):
-            intervals = statistics.isi(train).magnitude
-            assert statistics.cv(intervals) == pytest.approx(cv)
-            assert statistics.cv2(intervals) == pytest.approx(cv2)
+        for k, train in enumerate(spikes.to_neo()):
+            intervals = np.diff(train.magnitude)
+            assert statistics.cv(intervals) == pytest.approx(spikes.isi_cv()[k])
+            assert statistics.cv2(intervals) == pytest.approx(spikes.cv2()[k])
+            assert statistics.lv(intervals) == pytest.approx(analysis.lv(spikes)[k])
 
 
 class TestNwb:
