@@ -137,7 +137,7 @@ class TestWeights:
 def test_importing_the_results_loads_no_heavy_package():
     code = (
         "import sys, neurosim.results, neurosim.analysis, neurosim.io, neurosim.plot; "
-        "print([m for m in ('scipy', 'h5py', 'matplotlib', 'pandas', 'neo', 'pynwb') "
+        "print([m for m in ('matplotlib', 'pandas', 'xarray', 'neo', 'pynwb') "
         "if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
