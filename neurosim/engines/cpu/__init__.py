@@ -1,0 +1,1 @@
+"""The CPU engine: event-driven, compiled with Numba."""

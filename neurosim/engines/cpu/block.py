@@ -1,0 +1,101 @@
+"""One population's neurons on one thread: the arrays behind a block of the kernels."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from neurosim.engines.cpu.codegen import Kernel
+from neurosim.engines.cpu.kernels import layout as L
+from neurosim.lower.model import LoweredModel
+from neurosim.lower.sleep import Sleep
+
+
+class Block:
+    """States and coefficients of neurons lo <= i < hi of a population.
+
+    Parameters
+    ----------
+    model : LoweredModel
+    sleep : Sleep or None
+    kernel : Kernel
+    module : module
+        The compiled kernels.
+    lo, hi : int
+    padded : int
+        Neurons including padding.
+    dtype : numpy dtype
+        float64 or float32.
+    """
+
+    def __init__(
+        self,
+        model: LoweredModel,
+        sleep: Sleep | None,
+        kernel: Kernel,
+        module: ModuleType,
+        lo: int,
+        hi: int,
+        padded: int,
+        dtype: Any,
+    ) -> None:
+        self.model, self.module = model, module
+        self.lo, self.n, self.padded = lo, hi - lo, padded
+        self.states = {s: self._padded(v, dtype) for s, v in model.initial.items()}
+        self.until = np.zeros(padded, np.int32)
+        self.until[self.n :] = L.FOREVER
+        self.last = np.zeros(padded, np.int32)
+        self.is_awake = np.zeros(padded, np.uint8)
+        self.awake = np.zeros(padded, np.int32)
+        self.injected = np.zeros(padded, dtype)
+        self.substep = np.full(padded, model.dt, dtype)
+        self._owned = {
+            L.COEFFICIENTS: np.array(kernel.scalars, dtype),
+            L.UNTIL: self.until,
+            L.FLAGS: np.zeros(padded, np.uint8),
+            L.LAST: self.last,
+            L.AWAKE: self.awake,
+            L.IS_AWAKE: self.is_awake,
+            L.INJECTED: self.injected,
+            L.SUBSTEP: self.substep,
+            L.NOISE: np.zeros((kernel.n_noise, padded), dtype),
+        }
+        if sleep is not None:
+            self._owned[L.TABLES] = np.ascontiguousarray(sleep.tables.astype(dtype))
+        self._arrays = [self._padded(a, dtype) for a in kernel.arrays]
+        self.table = np.zeros(L.STATES + len(self.states) + len(self._arrays) + 64, np.int64)
+        self.table[L.N], self.table[L.N_REAL], self.table[L.STATUS] = padded, self.n, -1
+        for column, array in self._owned.items():
+            self.table[column] = array.ctypes.data
+        rows = [*self.states.values(), *self._arrays]
+        for k, array in enumerate(rows):
+            self.table[L.STATES + k] = array.ctypes.data
+
+    def _padded(self, values: np.ndarray, dtype: Any) -> np.ndarray:
+        """Return this block's part; padding neurons are copies of the last one."""
+        part = np.asarray(values)[self.lo : self.lo + self.n]
+        return np.ascontiguousarray(np.pad(part, (0, self.padded - self.n), mode="edge").astype(dtype))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        arrays = [*self.states.values(), *self._arrays, *self._owned.values(), self.table]
+        return sum(a.nbytes for a in arrays)
+
+    @property
+    def failed(self) -> int | None:
+        """The neuron (id within the population) whose state stopped being a number, or None."""
+        at = int(self.table[L.STATUS])
+        return None if at < 0 else self.lo + at
+
+    def call(self, kernel: str, step: int) -> int:
+        """Call one of the kernels that only look at the block."""
+        function = getattr(self.module, kernel)
+        return int(function.ctypes(self.table.ctypes.data, step, 0, 0))
+
+    def address(self, kernel: str) -> int:
+        """Return the address of a kernel, or 0 if the model does not have it."""
+        function = getattr(self.module, kernel, None)
+        return 0 if function is None else int(function.address)

@@ -1,0 +1,87 @@
+"""Generated kernels on disk: written once, compiled once, loaded in milliseconds afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import numba
+
+from neurosim.engines.cpu.kernels import functions, intrinsics
+
+
+def cache_directory() -> Path:
+    """Return where generated kernels are kept.
+
+    ``NEUROSIM_CACHE_DIR`` if set; else the user's cache directory; a temporary one if that cannot
+    be written.
+    """
+    chosen = os.environ.get("NEUROSIM_CACHE_DIR")
+    if chosen:
+        path = Path(chosen)
+    elif sys.platform == "win32":
+        path = Path(os.environ.get("LOCALAPPDATA", Path.home())) / "neurosim" / "cache"
+    elif sys.platform == "darwin":
+        path = Path.home() / "Library" / "Caches" / "neurosim"
+    else:
+        path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "neurosim"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            return path
+    except OSError:
+        fallback = Path(tempfile.gettempdir()) / f"neurosim-{os.getuid() if hasattr(os, 'getuid') else ''}"
+        fallback.mkdir(parents=True, exist_ok=True)
+        return fallback
+
+
+@cache
+def _inlined() -> str:
+    """Return what generated kernels inline: a change of it must recompile them."""
+    parts = [numba.__version__, sys.version]
+    parts += [Path(m.__file__).read_text() for m in (functions, intrinsics)]  # type: ignore[arg-type]
+    return "\n".join(parts)
+
+
+@cache
+def load(name: str, source: str) -> ModuleType:
+    """Return the module that a generated source makes, compiled.
+
+    Parameters
+    ----------
+    name : str
+        Name of the model, for the file name.
+    source : str
+        Python source of the kernels.
+    """
+    digest = hashlib.blake2b((source + _inlined()).encode(), digest_size=10).hexdigest()
+    module_name = f"neurosim_kernels_{name}_{digest}"
+    path = cache_directory() / f"{module_name}.py"
+    if not path.exists():
+        # written aside and renamed, so that another process never reads half a file
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, suffix=".tmp") as file:
+            file.write(source)
+        os.replace(file.name, path)
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"cannot load {path}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def clear_cache() -> int:
+    """Delete all generated kernels; return their number."""
+    removed = 0
+    for path in cache_directory().rglob("neurosim_kernels_*"):
+        removed += path.suffix == ".py"
+        path.unlink(missing_ok=True)
+    load.cache_clear()
+    return removed

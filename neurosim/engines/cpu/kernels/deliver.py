@@ -1,0 +1,86 @@
+"""Delivery: the spikes of a step are scattered into the ring of input to come.
+
+Rows are read as a stream; the scatter is bound by cache misses, so delay and channel are one packed
+index: delay << bits | channel. A target belongs to one thread, hence no atomics.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import carray, njit
+
+from neurosim.engines.cpu.kernels import layout as L
+from neurosim.engines.cpu.kernels.drive import touch
+from neurosim.engines.cpu.kernels.intrinsics import pointer
+
+_OPTIONS = {"cache": True, "error_model": "numpy", "nogil": True}
+
+
+@njit(**_OPTIONS)
+def scatter(packed, weights, first, last, ring, base):
+    """Add the weights of a row to the ring."""
+    size = ring.size
+    for k in range(first, last):
+        index = np.int64(packed[k]) + base
+        index -= size if index >= size else 0
+        ring[index] += weights[k]
+
+
+@njit(**_OPTIONS)
+def scatter_constant(packed, weight, first, last, ring, base):
+    """Add one weight to the ring for every synapse of a row."""
+    size = ring.size
+    for k in range(first, last):
+        index = np.int64(packed[k]) + base
+        index -= size if index >= size else 0
+        ring[index] += weight
+
+
+@njit(**_OPTIONS)
+def scatter_touching(packed, weights, constant, first, last, pop, ring, base, bits):
+    """Add a row to the ring of a population that sleeps, and list what was touched."""
+    size = ring.size
+    mask = (1 << bits) - 1
+    n_touched = carray(pointer(pop[L.P_N_TOUCHED]), (1,), np.int64)
+    touched = carray(pointer(pop[L.P_TOUCHED]), (1,), np.int32)
+    for k in range(first, last):
+        index = np.int64(packed[k]) + base
+        index -= size if index >= size else 0
+        weight = weights[k] if weights.size > 0 else constant
+        touch(ring, index, weight, (index & mask) - pop[L.P_CHANNEL], index >> bits, pop,
+              n_touched, touched)  # fmt: skip
+
+
+@njit(**_OPTIONS)
+def deliver_bundle(bundle, segments, constants, pops, sources, ring, slot, bits):
+    """Deliver the spikes of some sources through all segments (projections) of a bundle."""
+    n_segments = bundle[L.B_SEGMENTS]
+    first_segment = bundle[L.B_FIRST]
+    base = slot << bits
+    size = ring.size
+    # the arrays end where the last row ends; their length is not needed
+    pointers = carray(pointer(bundle[L.B_POINTERS]), (1,), np.int64)
+    packed = carray(pointer(bundle[L.B_PACKED]), (size,), np.uint32)
+    stored = bundle[L.B_WEIGHTS] != 0
+    weights = carray(pointer(bundle[L.B_WEIGHTS]), (size if stored else 0,), ring.dtype)
+    for source in sources:
+        row = source * n_segments
+        if stored and bundle[L.B_DENSE] == 1:
+            scatter(packed, weights, pointers[row], pointers[row + n_segments], ring, base)
+            for k in range(n_segments):
+                count = pointers[row + k + 1] - pointers[row + k]
+                segments[first_segment + k, L.S_EVENTS] += count
+            continue
+        for k in range(n_segments):
+            first, last = pointers[row + k], pointers[row + k + 1]
+            if first == last:
+                continue
+            segment = first_segment + k
+            segments[segment, L.S_EVENTS] += last - first
+            pop = pops[segments[segment, L.S_TARGET]]
+            if pop[L.P_EVENT] == 1:
+                scatter_touching(packed, weights, constants[segment], first, last, pop, ring, base, bits)
+            elif stored:
+                scatter(packed, weights, first, last, ring, base)
+            else:
+                scatter_constant(packed, constants[segment], first, last, ring, base)

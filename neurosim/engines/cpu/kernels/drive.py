@@ -1,0 +1,269 @@
+"""Input from outside: Poisson processes, given spikes, injected currents, white noise.
+
+A Poisson process is a pure function of (key, step): nothing is carried from step to step, so any
+thread can draw its part. Two methods, chosen by the mean per neuron and step when the plan is built:
+
+- dense: one 32-bit word a neuron and step, compared with the cumulative distribution;
+- sparse: the count of a whole block of neurons, then a uniform member for each event (splitting
+  a Poisson process gives independent ones); members are thinned to their own rate.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import carray, njit
+
+from neurosim.engines.cpu.kernels import layout as L
+from neurosim.engines.cpu.kernels.intrinsics import pointer
+from neurosim.engines.cpu.kernels.rng import philox4, ppf_buffer, uniform
+
+_OPTIONS = {"cache": True, "error_model": "numpy", "nogil": True}
+_U0 = np.uint32(0)
+
+
+@njit(**_OPTIONS)
+def touch(ring, index, weight, channel, slot, pop, n_touched, touched):
+    """Add a weight to a slot of the ring and list its channel if it is the first to arrive.
+
+    A slot holds -0.0 until something is added to it, whatever the sum is later.
+    """
+    old = ring[index]
+    ring[index] = old + weight
+    if old == 0.0 and math.copysign(1.0, old) < 0.0:
+        touched[slot * pop[L.P_CHANNELS] + n_touched[slot]] = np.int32(channel)
+        n_touched[slot] += 1
+
+
+@njit(**_OPTIONS)
+def dense_words(q, n, step):
+    """Refresh the buffer of random words: one Philox call gives a neuron's words of four steps."""
+    words = carray(pointer(q[L.Q_WORDS]), (4, n), np.uint32)
+    quarter = step >> 2
+    if q[L.Q_WORDS_STEP] != quarter:
+        q[L.Q_WORDS_STEP] = quarter
+        k0, k1 = np.uint32(q[L.Q_KEY0]), np.uint32(q[L.Q_KEY1])
+        low, high = np.uint32(quarter & 0xFFFFFFFF), np.uint32(quarter >> 32)
+        w0, w1, w2, w3 = words[0], words[1], words[2], words[3]
+        first = q[L.Q_START]
+        for i in range(n):
+            a, b, c, d = philox4(np.uint32(first + i), low, high, _U0, k0, k1)
+            w0[i] = a
+            w1[i] = b
+            w2[i] = c
+            w3[i] = d
+    return words[step & 3]
+
+
+@njit(**_OPTIONS)
+def add_counts(row, words, cdf, weight):
+    """Add weight times a Poisson count to every neuron.
+
+    Eight thresholds a pass, unrolled: a simple loop that becomes vector code. The thresholds are
+    padded to a multiple of eight with the largest word, which counts (nearly) nothing.
+    """
+    one, zero = np.float32(1.0), np.float32(0.0)
+    for j in range(0, cdf.size, 8):
+        c0, c1, c2, c3 = cdf[j], cdf[j + 1], cdf[j + 2], cdf[j + 3]
+        c4, c5, c6, c7 = cdf[j + 4], cdf[j + 5], cdf[j + 6], cdf[j + 7]
+        for i in range(row.size):
+            w = words[i]
+            count = one if w > c0 else zero
+            count += one if w > c1 else zero
+            count += one if w > c2 else zero
+            count += one if w > c3 else zero
+            count += one if w > c4 else zero
+            count += one if w > c5 else zero
+            count += one if w > c6 else zero
+            count += one if w > c7 else zero
+            row[i] += weight * count
+
+
+@njit(**_OPTIONS)
+def sparse_count(q, cdf, block, step):
+    """Return the number of events of a block of neurons in a step."""
+    word = philox4(
+        np.uint32(block), np.uint32(step & 0xFFFFFFFF), np.uint32(step >> 32), _U0,
+        np.uint32(q[L.Q_KEY0]), np.uint32(q[L.Q_KEY1]),
+    )[0]  # fmt: skip
+    count = 0
+    while count < cdf.size and word > cdf[count]:
+        count += 1
+    return count
+
+
+@njit(**_OPTIONS)
+def sparse_member(q, accept, block, step, event, factor):
+    """Return the member of the process that an event of a block falls on, or -1 if thinned away."""
+    n = q[L.Q_N]
+    first = block * q[L.Q_BLOCK]
+    size = min(q[L.Q_BLOCK], n - first)
+    a, b, _, d = philox4(
+        np.uint32(block), np.uint32(step & 0xFFFFFFFF), np.uint32(step >> 32), np.uint32(event + 1),
+        np.uint32(q[L.Q_KEY0]), np.uint32(q[L.Q_KEY1]),
+    )  # fmt: skip
+    # all blocks are drawn at full size: a member beyond the end of the last one is no event
+    member = (np.int64(a) * q[L.Q_BLOCK] + ((np.int64(d) * q[L.Q_BLOCK]) >> 32)) >> 32
+    if member >= size:
+        return -1
+    keep = factor
+    if q[L.Q_ACCEPT] != 0:
+        keep *= accept[first + member]
+    return first + member if uniform(b) < keep else -1
+
+
+@njit(**_OPTIONS)
+def rate_factor(q, step):
+    """Return the current rate of an inhomogeneous process relative to its largest."""
+    n = q[L.Q_N_CHANGES]
+    if n == 0:
+        return 1.0
+    changes = carray(pointer(q[L.Q_CHANGES]), (n,), np.int64)
+    factors = carray(pointer(q[L.Q_FACTORS]), (n,), np.float64)
+    k = np.searchsorted(changes, step, side="right") - 1
+    return factors[k] if k >= 0 else 0.0
+
+
+@njit(**_OPTIONS)
+def generator_spikes(q, lo, hi, step, spikes):
+    """Write the spikes of members lo <= i < hi of a Poisson generator, sorted; return their number."""
+    cdf = carray(pointer(q[L.Q_CDF]), (q[L.Q_N_CDF],), np.uint32)
+    accept = carray(pointer(q[L.Q_ACCEPT]), (q[L.Q_N],), np.float64)
+    factor = rate_factor(q, step)
+    count = 0
+    if factor == 0.0 or hi <= lo:
+        return 0
+    for block in range(lo // q[L.Q_BLOCK], (hi - 1) // q[L.Q_BLOCK] + 1):
+        for event in range(sparse_count(q, cdf, block, step)):
+            member = sparse_member(q, accept, block, step, event, factor)
+            if lo <= member < hi:
+                b = count
+                while b > 0 and spikes[b - 1] > member:
+                    spikes[b] = spikes[b - 1]
+                    b -= 1
+                spikes[b] = member
+                count += 1
+    return count
+
+
+@njit(**_OPTIONS)
+def poisson_input(q, weight, pop, lo, hi, ring, slot, bits, step):
+    """Add a Poisson input to its targets on this thread, ids lo <= i < hi of the population."""
+    base = slot << bits
+    cdf = carray(pointer(q[L.Q_CDF]), (q[L.Q_N_CDF],), np.uint32)
+    event = pop[L.P_EVENT] == 1
+    n_touched = carray(pointer(pop[L.P_N_TOUCHED]), (1,), np.int64)
+    touched = carray(pointer(pop[L.P_TOUCHED]), (1,), np.int32)
+    channel = q[L.Q_CHANNEL]
+    offset = channel - pop[L.P_CHANNEL]
+    if q[L.Q_DENSE] == 1:
+        # the targets of this thread are the local neurons first <= i < first + n
+        first = q[L.Q_TARGETS]
+        n = q[L.Q_N]
+        words = dense_words(q, n, step)
+        if not event:
+            start = base + channel + first
+            add_counts(ring[start : start + n], words, cdf, weight)
+            q[L.Q_EVENTS] += n
+            return
+        for i in range(n):
+            count = 0
+            while count < cdf.size and words[i] > cdf[count]:
+                count += 1
+            if count > 0:
+                touch(ring, base + channel + first + i, weight * count, offset + first + i, slot,
+                      pop, n_touched, touched)  # fmt: skip
+        q[L.Q_EVENTS] += n
+        return
+    accept = carray(pointer(q[L.Q_ACCEPT]), (q[L.Q_N],), np.float64)
+    targets = carray(pointer(q[L.Q_TARGETS]), (q[L.Q_N],), np.int64)
+    first_block, last_block = 0, (q[L.Q_N] - 1) // q[L.Q_BLOCK]
+    if q[L.Q_TARGETS] == 0:
+        start = q[L.Q_START]
+        first_block = max(lo - start, 0) // q[L.Q_BLOCK]
+        last_block = min(last_block, (hi - 1 - start) // q[L.Q_BLOCK])
+    for block in range(first_block, last_block + 1):
+        for number in range(sparse_count(q, cdf, block, step)):
+            member = sparse_member(q, accept, block, step, number, 1.0)
+            if member < 0:
+                continue
+            i = targets[member] if q[L.Q_TARGETS] != 0 else q[L.Q_START] + member
+            if i < lo or i >= hi:
+                continue
+            q[L.Q_EVENTS] += 1
+            index = base + channel + (i - lo)
+            if event:
+                touch(ring, index, weight, offset + i - lo, slot, pop, n_touched, touched)
+            else:
+                ring[index] += weight
+
+
+@njit(**_OPTIONS)
+def given_spikes(g, lo, hi, step, spikes):
+    """Write the spikes of this step of a source with given times; return their number."""
+    n = g[L.G_COUNT]
+    steps = carray(pointer(g[L.G_STEPS]), (n,), np.int64)
+    ids = carray(pointer(g[L.G_IDS]), (n,), np.int64)
+    k = g[L.G_CURSOR]
+    count = 0
+    while k < n and steps[k] <= step:
+        if steps[k] == step and lo <= ids[k] < hi:
+            spikes[count] = np.int32(ids[k])
+            count += 1
+        k += 1
+    g[L.G_CURSOR] = k
+    return count
+
+
+@njit(**_OPTIONS)
+def white_noise(rows, first, n, step, k0, k1):
+    """Fill rows (sources, padded n) with standard normal numbers of this step."""
+    u = np.empty(n, np.float64)
+    low, high = np.uint32(step & 0xFFFFFFFF), np.uint32(step >> 32)
+    for source in range(rows.shape[0]):
+        for i in range(n):
+            u[i] = uniform(philox4(np.uint32(first + i), low, high, np.uint32(source), k0, k1)[0])
+        ppf_buffer(u, n)
+        for i in range(n):
+            rows[source, i] = u[i]
+
+
+@njit(**_OPTIONS)
+def injection_changes(j, step):
+    """Return whether an injected current takes a new value at the beginning of this step."""
+    if j[L.J_KIND] == L.KIND_STEPS:
+        steps = carray(pointer(j[L.J_STEPS]), (j[L.J_COUNT],), np.int64)
+        changed = False
+        while j[L.J_CURSOR] < j[L.J_COUNT] and steps[j[L.J_CURSOR]] < step:
+            j[L.J_CURSOR] += 1
+            changed = True
+        return changed
+    if step - 1 < j[L.J_FIRST] or step - 1 > j[L.J_LAST]:
+        return False
+    return step - 1 == j[L.J_LAST] or (step - 1 - j[L.J_FIRST]) % j[L.J_EVERY] == 0
+
+
+@njit(**_OPTIONS)
+def add_injection(j, mean, std, row, step):
+    """Add the present value of an injected current to its targets' row."""
+    n = j[L.J_N]
+    targets = carray(pointer(j[L.J_TARGETS]), (n,), np.int64)
+    if j[L.J_KIND] == L.KIND_STEPS:
+        values = carray(pointer(j[L.J_VALUES]), (j[L.J_COUNT],), np.float64)
+        value = values[j[L.J_CURSOR] - 1] if j[L.J_CURSOR] > 0 else 0.0
+        for k in range(n):
+            row[targets[k]] += value
+        return
+    if step - 1 < j[L.J_FIRST] or step - 1 >= j[L.J_LAST]:
+        return
+    interval = (step - 1 - j[L.J_FIRST]) // j[L.J_EVERY]
+    ids = carray(pointer(j[L.J_IDS]), (n,), np.int64)
+    k0, k1 = np.uint32(j[L.J_KEY0]), np.uint32(j[L.J_KEY1])
+    low, high = np.uint32(interval & 0xFFFFFFFF), np.uint32(interval >> 32)
+    u = np.empty(n, np.float64)
+    for k in range(n):
+        u[k] = uniform(philox4(np.uint32(ids[k]), low, high, _U0, k0, k1)[0])
+    ppf_buffer(u, n)
+    for k in range(n):
+        row[targets[k]] += mean + std * u[k]

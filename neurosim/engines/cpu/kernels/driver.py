@@ -1,0 +1,314 @@
+"""The loop over steps that every thread runs on its own block of neurons.
+
+A step n: (1) inputs due at n are added to slot n of the ring; (2) every population's kernel
+propagates, adds what slot n holds, tests and resets; (3) states are recorded; (4) threads meet;
+(5) every thread delivers all spikes of the step to its own targets. Spike lists alternate between
+two buffers: a thread that has passed the barrier of step n + 1 knows that all have delivered step
+n, so one barrier a step is enough. No thread writes what another one owns.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import carray, njit
+
+from neurosim.engines.cpu.kernels import layout as L
+from neurosim.engines.cpu.kernels.deliver import deliver_bundle
+from neurosim.engines.cpu.kernels.drive import (
+    add_injection,
+    generator_spikes,
+    given_spikes,
+    injection_changes,
+    poisson_input,
+    white_noise,
+)
+from neurosim.engines.cpu.kernels.intrinsics import (
+    atomic_add,
+    atomic_load,
+    call_kernel,
+    call_peek,
+    flush_denormals,
+    pointer,
+    restore_denormals,
+    yield_core,
+)
+
+_OPTIONS = {"cache": True, "error_model": "numpy", "nogil": True}
+#: Polls of the barrier before the core is offered to others: a few microseconds.
+_SPINS = 2000
+
+
+@njit(**_OPTIONS)
+def wait_for_all(shared_address, threads, arrived):
+    """Wait until every thread has arrived `arrived` times at the barrier."""
+    address = shared_address + 8 * L.H_BARRIER
+    atomic_add(address, 1)
+    target = arrived * threads
+    spins = 0
+    while atomic_load(address) < target:
+        spins += 1
+        if spins > _SPINS:
+            yield_core()
+
+
+@njit(**_OPTIONS)
+def inject_currents(pops, currents, means, stds, step, ring):
+    """Recompute the injected currents of populations in which one changes at this step."""
+    for a in range(currents.shape[0]):
+        if not injection_changes(currents[a], step):
+            continue
+        pop = pops[currents[a, L.J_POPULATION]]
+        block = carray(pointer(pop[L.P_BLOCK]), (L.STATES,), np.int64)
+        if pop[L.P_EVENT] == 1:
+            # sleeping neurons first live through the time before the change, then wake
+            call_kernel(pop[L.P_ADVANCE_FN], pop[L.P_BLOCK], step - 1, 0, 0)
+            wake_all(block)
+        row = carray(pointer(block[L.INJECTED]), (block[L.N],), ring.dtype)
+        row[:] = 0.0
+        for b in range(currents.shape[0]):
+            if currents[b, L.J_POPULATION] == currents[a, L.J_POPULATION]:
+                if b > a:
+                    injection_changes(currents[b], step)
+                add_injection(currents[b], means[b], stds[b], row, step)
+
+
+@njit(**_OPTIONS)
+def wake_all(block):
+    """Put every neuron of a block on the awake list."""
+    awake = carray(pointer(block[L.AWAKE]), (block[L.N],), np.int32)
+    is_awake = carray(pointer(block[L.IS_AWAKE]), (block[L.N],), np.uint8)
+    for i in range(block[L.N_REAL]):
+        awake[i] = i
+        is_awake[i] = 1
+    block[L.N_AWAKE] = block[L.N_REAL]
+
+
+@njit(**_OPTIONS)
+def step_population(pop, processes, given, ring, bits, slot, step, out_address):
+    """Advance one population by a step; return the number of its spikes (ids at `out_address`)."""
+    n, lo = pop[L.P_N], pop[L.P_LO]
+    out = carray(pointer(out_address), (max(n, 1),), np.int32)
+    kind = pop[L.P_KIND]
+    if kind == L.KIND_POISSON:
+        return generator_spikes(processes[pop[L.P_SOURCE]], lo, lo + n, step, out)
+    if kind == L.KIND_GIVEN:
+        return given_spikes(given[pop[L.P_SOURCE]], lo, lo + n, step, out)
+    first = (slot << bits) + pop[L.P_CHANNEL]
+    if kind == L.KIND_PARROT:
+        count = 0
+        for i in range(n):
+            for _ in range(int(ring[first + i])):
+                if count == pop[L.P_CAPACITY]:
+                    return -1
+                out[count] = lo + i
+                count += 1
+            ring[first + i] = L.UNTOUCHED
+        return count
+    block = carray(pointer(pop[L.P_BLOCK]), (L.STATES,), np.int64)
+    row = ring.ctypes.data + first * ring.itemsize
+    if pop[L.P_EVENT] == 1:
+        n_touched = carray(pointer(pop[L.P_N_TOUCHED]), (1,), np.int64)
+        if n_touched[slot] == 0 and block[L.N_AWAKE] == 0:
+            return 0
+        block[L.N_TOUCHED] = pop[L.P_N_TOUCHED] + 8 * slot
+        block[L.TOUCHED] = pop[L.P_TOUCHED] + 4 * slot * pop[L.P_CHANNELS]
+        count = call_kernel(pop[L.P_EVENT_FN], pop[L.P_BLOCK], step, row, out_address)
+    else:
+        if pop[L.P_N_NOISE] > 0:
+            rows = carray(
+                pointer(block[L.NOISE]), (pop[L.P_N_NOISE], block[L.N]), ring.dtype
+            )
+            white_noise(rows, lo, n, step, np.uint32(pop[L.P_KEY0]), np.uint32(pop[L.P_KEY1]))
+        count = call_kernel(pop[L.P_CLOCK_FN], pop[L.P_BLOCK], step, row, out_address)
+        block[L.UPDATES] += n
+    for k in range(count):
+        out[k] += lo
+    return count
+
+
+@njit(**_OPTIONS)
+def record_states(pops, recordings, step, dtype):
+    """Copy the recorded states of this thread's neurons; sleeping ones are looked at, not woken."""
+    for a in range(recordings.shape[0]):
+        r = recordings[a]
+        if step % r[L.R_EVERY] != 0:
+            continue
+        n = r[L.R_N]
+        pop = pops[r[L.R_POPULATION]]
+        ids = carray(pointer(r[L.R_IDS]), (n,), np.int64)
+        out = carray(pointer(r[L.R_OUT] + 8 * r[L.R_ROW] * n), (n,), np.float64)
+        r[L.R_ROW] += 1
+        if pop[L.P_EVENT] == 1:
+            for k in range(n):
+                out[k] = call_peek(r[L.R_PEEK_FN], pop[L.P_BLOCK], ids[k], r[L.R_STATE], step)
+            continue
+        block = carray(pointer(pop[L.P_BLOCK]), (L.STATES + r[L.R_STATE] + 1,), np.int64)
+        x = carray(pointer(block[L.STATES + r[L.R_STATE]]), (block[L.N],), dtype)
+        for k in range(n):
+            out[k] = x[ids[k]]
+
+
+@njit(**_OPTIONS)
+def next_due(pops, n_always, given, currents, recordings, slots, step):
+    """Return the next step at which this thread has anything to do, at most a turn of the ring on.
+
+    Only called when nothing spiked in this step.
+    """
+    if n_always > 0 or currents.shape[0] > 0 or recordings.shape[0] > 0:
+        return step + 1
+    due = step + slots
+    for p in range(pops.shape[0]):
+        pop = pops[p]
+        if pop[L.P_KIND] == L.KIND_GIVEN:
+            g = given[pop[L.P_SOURCE]]
+            steps = carray(pointer(g[L.G_STEPS]), (g[L.G_COUNT],), np.int64)
+            if g[L.G_CURSOR] < g[L.G_COUNT]:
+                due = min(due, max(steps[g[L.G_CURSOR]], step + 1))
+            continue
+        if pop[L.P_KIND] != L.KIND_NEURON or pop[L.P_EVENT] == 0:
+            return step + 1
+        block = carray(pointer(pop[L.P_BLOCK]), (L.STATES,), np.int64)
+        if block[L.N_AWAKE] > 0:
+            return step + 1
+        n_touched = carray(pointer(pop[L.P_N_TOUCHED]), (slots,), np.int64)
+        for later in range(step + 1, due):
+            if n_touched[later % slots] > 0:
+                due = later
+                break
+    return due
+
+
+@njit(**_OPTIONS)
+def add_poisson_inputs(pops, processes, weights, ring, slot, bits, step):
+    """Draw the Poisson inputs of this step (generators are drawn as populations)."""
+    for a in range(processes.shape[0]):
+        p = processes[a, L.Q_POPULATION]
+        if processes[a, L.Q_CHANNEL] >= 0 and pops[p, L.P_N] > 0:
+            lo = pops[p, L.P_LO]
+            poisson_input(
+                processes[a], weights[a], pops[p], lo, lo + pops[p, L.P_N], ring, slot, bits, step
+            )
+
+
+@njit(**_OPTIONS)
+def advance_populations(
+    pops, processes, given, ring, bits, slot, step, buffers, counts,
+    spike_steps, spike_pops, spike_ids, n_spikes,
+):  # fmt: skip
+    """Step every population and record its spikes; return the number of spikes."""
+    spiked = 0
+    for p in range(pops.shape[0]):
+        count = 0
+        if pops[p, L.P_N] > 0:
+            count = step_population(pops[p], processes, given, ring, bits, slot, step, buffers[p])
+        counts[p] = count
+        spiked += abs(count)
+        pops[p, L.P_SPIKES] += count
+        if count > 0 and pops[p, L.P_RECORD] == 1:
+            ids = carray(pointer(buffers[p]), (count,), np.int32)
+            at = n_spikes[0]
+            for k in range(count):
+                spike_steps[at + k] = step
+                spike_pops[at + k] = p
+                spike_ids[at + k] = ids[k]
+            n_spikes[0] = at + count
+    return spiked
+
+
+@njit(**_OPTIONS)
+def failed(pops, counts):
+    """Whether a state stopped being a number or a spike list overflowed (count below 0)."""
+    for p in range(pops.shape[0]):
+        if counts[p] < 0:
+            return True
+        if pops[p, L.P_KIND] == L.KIND_NEURON and pops[p, L.P_N] > 0:
+            block = carray(pointer(pops[p, L.P_BLOCK]), (L.STATES,), np.int64)
+            if block[L.STATUS] >= 0:
+                return True
+    return False
+
+
+@njit(**_OPTIONS)
+def run_thread(
+    me, threads, first, last, arrived, pops, bundles, segments, constants, processes,
+    process_weights, n_always, given, currents, means, stds, recordings, ring, bits, slots,
+    buffers, counts, shared, due, reserve, spike_steps, spike_pops, spike_ids, n_spikes,
+):  # fmt: skip
+    """Run steps first ... last (inclusive) on one thread.
+
+    Parameters
+    ----------
+    me, threads : int
+        This thread and their number.
+    arrived : int
+        How often each thread has been at the barrier before.
+    pops, bundles, segments, processes, given, currents, recordings : int64 (rows, columns)
+        This thread's tables; columns in `layout`.
+    constants : float (n_segments,)
+        Weight of segments that have one weight.
+    process_weights : float (n_processes,)
+    n_always : int
+        Number of processes: with any, no step can be skipped.
+    ring : float (slots << bits,)
+        Input to come: slot * 2**bits + channel.
+    buffers : int64 (2, threads, n_populations)
+        Addresses of the spike lists of all threads.
+    counts : int64 (2, threads, n_populations)
+        Their lengths.
+    shared : int64 (H_SIZE,)
+        Barrier and stop flags.
+    due : int64 (2, threads * 8)
+        Next step at which each thread has something to do.
+    reserve : int
+        Most spikes that one step can add to the recording.
+    spike_steps, spike_pops, spike_ids : int32 arrays
+        Where recorded spikes go; n_spikes[0] of them are filled.
+
+    Returns
+    -------
+    int
+        The last step that was run: `last`, or earlier if a buffer was filling up or a state
+        stopped being a number.
+    """
+    control = flush_denormals()
+    stop_address = shared.ctypes.data + 8 * L.H_STOP
+    step = first
+    while True:
+        # alternates from round to round; steps may be skipped, so their parity would not do
+        parity = arrived & 1
+        slot = step % slots
+        if currents.shape[0] > 0:
+            inject_currents(pops, currents, means, stds, step, ring)
+        add_poisson_inputs(pops, processes, process_weights, ring, slot, bits, step)
+        spiked = advance_populations(
+            pops, processes, given, ring, bits, slot, step, buffers[parity, me], counts[parity, me],
+            spike_steps, spike_pops, spike_ids, n_spikes,
+        )  # fmt: skip
+        if recordings.shape[0] > 0:
+            record_states(pops, recordings, step, ring.dtype)
+        if spike_ids.size - n_spikes[0] < reserve or failed(pops, counts[parity, me]):
+            atomic_add(stop_address + 64 * parity, 1)
+        if spiked > 0:
+            due[parity, me * 8] = step + 1
+        else:
+            due[parity, me * 8] = next_due(
+                pops, n_always, given, currents, recordings, slots, step
+            )
+        arrived += 1
+        if threads > 1:
+            wait_for_all(shared.ctypes.data, threads, arrived)
+        for b in range(bundles.shape[0]):
+            source = bundles[b, L.B_SOURCE]
+            for thread in range(threads):
+                count = counts[parity, thread, source]
+                if count > 0:
+                    ids = carray(pointer(buffers[parity, thread, source]), (count,), np.int32)
+                    deliver_bundle(bundles[b], segments, constants, pops, ids, ring, slot, bits)
+        if step >= last or atomic_load(stop_address + 64 * parity) > 0:
+            break
+        following = last
+        for thread in range(threads):
+            following = min(following, due[parity, thread * 8])
+        step = following
+    restore_denormals(control)
+    return step

@@ -1,0 +1,138 @@
+"""What Numba has no word for: addresses, calls through them, atomics, bit casts, yielding."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+_I64 = ir.IntType(64)
+
+
+@intrinsic
+def pointer(typingctx: Any, address: Any) -> Any:
+    """Return an integer address as a pointer that `numba.carray` accepts."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], cgutils.voidptr_t)
+
+    return types.voidptr(types.int64), generate
+
+
+@intrinsic
+def call_kernel(typingctx: Any, function: Any, block: Any, step: Any, row: Any, out: Any) -> Any:
+    """Call the kernel at an address: int64 f(block, step, row, out)."""
+    signature = types.int64(types.int64, types.int64, types.int64, types.int64, types.int64)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.FunctionType(_I64, [_I64] * 4)
+        return builder.call(builder.inttoptr(args[0], ir.PointerType(kind)), args[1:])
+
+    return signature, generate
+
+
+@intrinsic
+def call_peek(typingctx: Any, function: Any, block: Any, i: Any, state: Any, step: Any) -> Any:
+    """Call the kernel at an address: float64 f(block, neuron, state, step)."""
+    signature = types.float64(types.int64, types.int64, types.int64, types.int64, types.int64)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.FunctionType(ir.DoubleType(), [_I64] * 4)
+        return builder.call(builder.inttoptr(args[0], ir.PointerType(kind)), args[1:])
+
+    return signature, generate
+
+
+@intrinsic
+def atomic_add(typingctx: Any, address: Any, value: Any) -> Any:
+    """Add to the int64 at an address, return what was there before (release and acquire)."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        target = builder.inttoptr(args[0], ir.PointerType(_I64))
+        return builder.atomic_rmw("add", target, args[1], "acq_rel")
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def atomic_load(typingctx: Any, address: Any) -> Any:
+    """Return the int64 at an address (acquire)."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        target = builder.inttoptr(args[0], ir.PointerType(_I64))
+        return builder.load_atomic(target, "acquire", 8)
+
+    return types.int64(types.int64), generate
+
+
+def _bit_cast(source: Any, target: Any) -> Any:
+    @intrinsic
+    def cast(typingctx: Any, value: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.bitcast(args[0], context.get_value_type(target))
+
+        return target(source), generate
+
+    return cast
+
+
+float64_from_bits = _bit_cast(types.int64, types.float64)
+float32_from_bits = _bit_cast(types.int32, types.float32)
+bits_of_float64 = _bit_cast(types.float64, types.int64)
+bits_of_float32 = _bit_cast(types.float32, types.int32)
+
+#: Gives the core to another thread; found in the C library when the code is loaded.
+yield_core = types.ExternalFunction(
+    "SwitchToThread" if sys.platform == "win32" else "sched_yield", types.int32()
+)
+
+_I32 = ir.IntType(32)
+_IS_X86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
+_FLUSH = 0x8040  # flush to zero and denormals are zero, in MXCSR
+
+
+def _mxcsr(builder: Any, name: str, slot: Any) -> None:
+    pointer_type = ir.PointerType(ir.IntType(8))
+    function = builder.module.globals.get(name) or ir.Function(
+        builder.module, ir.FunctionType(ir.VoidType(), [pointer_type]), name
+    )
+    builder.call(function, [builder.bitcast(slot, pointer_type)])
+
+
+@intrinsic
+def flush_denormals(typingctx: Any) -> Any:
+    """Make this thread treat denormal numbers as zero; return its former mode.
+
+    A decaying state would otherwise become denormal, and arithmetic many times slower.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if not _IS_X86:
+            return ir.Constant(_I64, 0)
+        slot = builder.alloca(_I32)
+        _mxcsr(builder, "llvm.x86.sse.stmxcsr", slot)
+        old = builder.load(slot)
+        builder.store(builder.or_(old, ir.Constant(_I32, _FLUSH)), slot)
+        _mxcsr(builder, "llvm.x86.sse.ldmxcsr", slot)
+        return builder.zext(old, _I64)
+
+    return types.int64(), generate
+
+
+@intrinsic
+def restore_denormals(typingctx: Any, mode: Any) -> Any:
+    """Set the mode that `flush_denormals` returned."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if _IS_X86:
+            slot = builder.alloca(_I32)
+            builder.store(builder.trunc(args[0], _I32), slot)
+            _mxcsr(builder, "llvm.x86.sse.ldmxcsr", slot)
+        return context.get_dummy_value()
+
+    return types.void(types.int64), generate

@@ -1,0 +1,72 @@
+"""Positions in the int64 tables through which the driver and the kernels share arrays.
+
+A block is one population's part of one thread: an int64 array of numbers and array addresses. The
+NumPy arrays behind the addresses are owned by the Python objects that fill the tables.
+"""
+
+# block: what the generated kernels read
+N = 0  # neurons, padded to whole vectors
+N_REAL = 1
+COEFFICIENTS = 2
+UNTIL = 3  # int32: last step of the refractory period
+FLAGS = 4  # uint8: 1 spike, 2 not a number
+LAST = 5  # int32: step of the last update (event strategy)
+AWAKE = 6  # int32 list
+N_AWAKE = 7
+IS_AWAKE = 8  # uint8
+INJECTED = 9
+STATUS = 10  # -1, or the neuron whose state stopped being a number
+TABLES = 11  # powers of the propagator
+TOUCHED = 12  # int32 list of this step: channels that received input
+N_TOUCHED = 13  # int64: its length
+CAPACITY = 14
+SUBSTEP = 15  # step proposed by the adaptive method
+UPDATES = 16  # neuron updates so far
+NOISE = 17  # float (sources, N): standard normal numbers of this step
+STATES = 24
+
+# populations: one row each
+P_KIND, P_BLOCK, P_N, P_LO, P_CHANNEL, P_CHANNELS, P_EVENT = range(7)
+P_CLOCK_FN, P_EVENT_FN, P_N_NOISE, P_NOISE, P_KEY0, P_KEY1 = range(7, 13)
+P_TOUCHED, P_N_TOUCHED, P_SOURCE, P_RECORD, P_ADVANCE_FN, P_CAPACITY, P_SPIKES = range(13, 20)
+P_COLUMNS = 20
+KIND_NEURON, KIND_POISSON, KIND_GIVEN, KIND_PARROT = range(4)
+
+# Poisson processes: generators and inputs, one row each
+Q_POPULATION, Q_CHANNEL, Q_N, Q_KEY0, Q_KEY1, Q_DENSE, Q_CDF, Q_N_CDF = range(8)
+Q_BLOCK, Q_ACCEPT, Q_TARGETS, Q_START, Q_WORDS, Q_WORDS_STEP, Q_CHANGES, Q_FACTORS = range(8, 16)
+Q_N_CHANGES, Q_EVENTS = 16, 17
+Q_COLUMNS = 18
+
+# spike sources with given times
+G_STEPS, G_IDS, G_COUNT, G_CURSOR = range(4)
+G_COLUMNS = 4
+
+# injected currents, one row each; their values are in a float array
+J_POPULATION, J_TARGETS, J_N, J_KIND, J_STEPS, J_VALUES, J_COUNT, J_CURSOR = range(8)
+J_KEY0, J_KEY1, J_FIRST, J_LAST, J_EVERY, J_IDS = range(8, 14)
+J_COLUMNS = 14
+KIND_STEPS, KIND_NOISE = range(2)
+
+# bundles of synapses with one source population, and their segments (projections)
+B_SOURCE, B_SEGMENTS, B_POINTERS, B_PACKED, B_WEIGHTS, B_FIRST, B_DENSE = range(7)
+B_COLUMNS = 7
+S_TARGET, S_EVENTS = range(2)
+S_COLUMNS = 2
+
+# recorded states, one row each
+R_POPULATION, R_STATE, R_IDS, R_N, R_EVERY, R_OUT, R_ROW, R_PEEK_FN = range(8)
+R_COLUMNS = 8
+
+# shared by the threads, a cache line apart (two stop flags)
+H_BARRIER, H_STOP = 0, 8
+H_SIZE = 32
+
+#: Refractory end of padding neurons: they never spike.
+FOREVER = 2**31 - 1
+#: A receptor slot that nothing was added to holds -0.0: adding any weight clears the sign.
+UNTOUCHED = -0.0
+#: Neurons a block is padded to: whole vectors of flags.
+PADDING = 64
+#: Levels and base of the tables of propagator powers.
+LEVELS, BASE = 4, 256

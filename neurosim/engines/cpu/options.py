@@ -1,0 +1,70 @@
+"""Options of the CPU engine."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from neurosim.engines.base import Engine, Runner
+from neurosim.errors import ParameterError
+from neurosim.lower.plan import Plan
+
+STRATEGIES = ("auto", "clock", "event")
+PRECISIONS = ("float64", "float32")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CPU(Engine):
+    """The event-driven engine on CPU cores (Numba).
+
+    Parameters
+    ----------
+    threads : int, optional
+        Number of threads; default: one for small networks, else one for each core that the
+        process may use. Results are bitwise the same for any number.
+    strategy : {"auto", "clock", "event"}
+        How populations advance: every neuron in every step, or only those that something
+        reached. ``auto`` decides for each population from its activity while running. ``event``
+        raises an error for models that cannot sleep (nonlinear ones).
+    precision : {"float64", "float32"}
+        Precision of states, weights and input.
+
+    Examples
+    --------
+    >>> CPU(threads=2).strategy
+    'auto'
+    """
+
+    threads: int | None = None
+    strategy: str = "auto"
+    precision: str = "float64"
+    name = "cpu"
+
+    def __post_init__(self) -> None:
+        for option, valid in (("strategy", STRATEGIES), ("precision", PRECISIONS)):
+            if getattr(self, option) not in valid:
+                raise ParameterError(
+                    f"CPU: {option} = {getattr(self, option)!r}; choose one of {', '.join(valid)}."
+                )
+        if self.threads is not None and (not isinstance(self.threads, int) or self.threads < 1):
+            raise ParameterError(f"CPU: threads = {self.threads!r}; a whole number >= 1 is needed.")
+
+    def prepare(self, plan: Plan) -> Runner:
+        """Build a network for this engine."""
+        from neurosim.engines.cpu.runner import CpuRunner
+
+        return CpuRunner(plan, self, self.threads or _default_threads(plan))
+
+
+def _default_threads(plan: Plan) -> int:
+    """Return one thread for networks whose step is shorter than meeting another thread twice."""
+    if sum(p.n for p in plan.populations) < 1000:
+        return 1
+    return available_cores()
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1

@@ -1,0 +1,397 @@
+"""CpuRunner: a network on CPU threads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from neurosim.engines.base import Runner
+from neurosim.engines.cpu import checkpoint
+from neurosim.engines.cpu.block import Block
+from neurosim.engines.cpu.build import edges_of
+from neurosim.engines.cpu.codegen import generate
+from neurosim.engines.cpu.compile import load
+from neurosim.engines.cpu.kernels import layout as L
+from neurosim.engines.cpu.kernels.driver import run_thread
+from neurosim.engines.cpu.options import CPU
+from neurosim.engines.cpu.partition import partition
+from neurosim.engines.cpu.strategy import next_decision, should_sleep
+from neurosim.engines.cpu.synapses import (
+    build_bundles,
+    check_memory,
+    largest_delay,
+    synapse_tables,
+)
+from neurosim.engines.cpu.tables import StateBuffers, Tables
+from neurosim.errors import ModelError, SimulationError
+from neurosim.lower.connectivity import Edges
+from neurosim.lower.plan import Plan, PopulationPlan
+from neurosim.lower.sleep import Sleep, sleep_of
+
+_KINDS = {"neuron": L.KIND_NEURON, "poisson": L.KIND_POISSON, "given": L.KIND_GIVEN,
+          "parrot": L.KIND_PARROT}  # fmt: skip
+_SPIKE_BUFFER = 1 << 18
+_CHUNK_SECONDS = 0.1
+
+
+class Thread:
+    """What one thread owns: its blocks, tables, ring and buffers."""
+
+    def __init__(self, runner: CpuRunner, me: int) -> None:
+        plan, parts, dtype = runner.plan, runner.parts, runner.dtype
+        self.me = me
+        self.blocks: dict[int, Block] = {}
+        for p in plan.populations:
+            if p.model is not None:
+                lo, hi = (int(b) for b in parts.bounds[p.index][me : me + 2])
+                kernel, module, sleep = runner.kernels[p.index]
+                self.blocks[p.index] = Block(
+                    p.model, sleep, kernel, module, lo, hi, int(parts.padded[me, p.index]), dtype
+                )
+        self.tables = Tables(plan, parts, me, dtype)
+        self.bundles, self.segments, self.constants = synapse_tables(runner.bundles, me, dtype)
+        self.ring = np.full(runner.slots << parts.bits, L.UNTOUCHED, dtype)
+        self.touched: dict[int, np.ndarray] = {}
+        self.n_touched: dict[int, np.ndarray] = {}
+        self.pops = np.array([self._row(runner, p) for p in plan.populations], np.int64)
+        capacities = self.pops[:, L.P_CAPACITY]
+        self.lists = [
+            [np.zeros(max(1, int(c)), np.int32) for c in capacities] for _ in range(2)
+        ]
+        self.reserve = int(capacities[self.pops[:, L.P_RECORD] == 1].sum())
+        size = max(_SPIKE_BUFFER, 4 * self.reserve) if self.reserve else 1
+        self.spikes = [np.zeros(size, np.int32) for _ in range(3)]
+        self.n_spikes = np.zeros(1, np.int64)
+        self.records = StateBuffers(plan.states, parts, me, self.blocks)
+
+    def _row(self, runner: CpuRunner, p: PopulationPlan) -> np.ndarray:
+        row = np.zeros(L.P_COLUMNS, np.int64)
+        bounds = runner.parts.bounds[p.index]
+        n = int(bounds[self.me + 1] - bounds[self.me])
+        row[L.P_KIND], row[L.P_N], row[L.P_LO] = _KINDS[p.kind], n, bounds[self.me]
+        row[L.P_CHANNEL] = runner.parts.channels[self.me, p.index]
+        row[L.P_CHANNELS] = runner.parts.padded[self.me, p.index] * len(p.receptors)
+        row[L.P_RECORD] = p.index in runner.recorded
+        row[L.P_CAPACITY] = n
+        row[L.P_SOURCE] = self.tables.source_row.get(p.index, 0)
+        if p.process is not None:
+            blocks = -(-n // p.process.block) + 1
+            row[L.P_CAPACITY] = blocks * p.process.cdf.size
+        if p.given_steps is not None and p.given_steps.size:
+            row[L.P_CAPACITY] = int(np.unique(p.given_steps, return_counts=True)[1].max())
+        if p.kind == "parrot":
+            row[L.P_CAPACITY] = max(64 * n, 1024)
+        if p.model is None:
+            return row
+        block = self.blocks[p.index]
+        kernel, _, sleep = runner.kernels[p.index]
+        if kernel.adaptive:
+            row[L.P_CAPACITY] = 64 * n  # the adaptive method may count several spikes a step
+        row[L.P_BLOCK] = block.table.ctypes.data
+        row[L.P_CLOCK_FN], row[L.P_EVENT_FN] = block.address("clock"), block.address("event")
+        row[L.P_ADVANCE_FN], row[L.P_N_NOISE] = block.address("advance"), kernel.n_noise
+        row[L.P_KEY0], row[L.P_KEY1] = p.noise_key
+        if sleep is not None and n:
+            # allocated, but only touched as far as it is used
+            self.touched[p.index] = np.empty((runner.slots, int(row[L.P_CHANNELS])), np.int32)
+            self.n_touched[p.index] = np.zeros(runner.slots, np.int64)
+            row[L.P_TOUCHED] = self.touched[p.index].ctypes.data
+            row[L.P_N_TOUCHED] = self.n_touched[p.index].ctypes.data
+        return row
+
+    def sleep(self, p: int, step: int) -> None:
+        """Change a population to the event strategy."""
+        if not self.pops[p, L.P_N]:
+            return
+        self.blocks[p].call("settle", step)
+        self.list_touched(p)
+        self.pops[p, L.P_EVENT] = 1
+
+    def list_touched(self, p: int) -> None:
+        """List the channels of a population that input is waiting for, slot by slot."""
+        first, size = int(self.pops[p, L.P_CHANNEL]), int(self.pops[p, L.P_CHANNELS])
+        rows = self.ring.reshape(self.n_touched[p].size, -1)[:, first : first + size]
+        for slot, row in enumerate(rows):
+            channels = np.flatnonzero(~((row == 0) & np.signbit(row)))
+            self.touched[p][slot, : channels.size] = channels
+            self.n_touched[p][slot] = channels.size
+
+    def wake(self, p: int, step: int) -> None:
+        """Change a population to the clock strategy."""
+        if not self.pops[p, L.P_N]:
+            return
+        self.blocks[p].call("advance", step)
+        self.n_touched[p][:] = 0
+        self.pops[p, L.P_EVENT] = 0
+
+
+class CpuRunner(Runner):
+    """A built network on CPU threads (see `neurosim.engines.cpu.kernels.driver`)."""
+
+    #: Counters that go on counting after a checkpoint.
+    COUNTED = ("spikes", "synaptic_events", "input_draws", "neuron_updates")
+
+    def __init__(self, plan: Plan, options: CPU, threads: int) -> None:
+        started = time.perf_counter()
+        self.plan, self.options = plan, options
+        self.dtype = np.dtype(options.precision)
+        self.parts = partition(plan, threads)
+        self.recorded = {s.target.population.index for s in plan.spikes}
+        self.seconds = {"compile": 0.0, "build": 0.0, "run": 0.0, "drain": 0.0}
+        self.kernels = {p.index: self._kernel(p) for p in plan.populations if p.model is not None}
+        compiled = time.perf_counter()
+        check_memory(plan, self.parts, self.dtype.itemsize)
+        self.bundles = build_bundles(plan, self.parts, self.dtype)
+        self.slots = largest_delay(self.bundles, self.parts.bits) + 1
+        self.threads = [Thread(self, t) for t in range(threads)]
+        self._shared = np.zeros(L.H_SIZE, np.int64)
+        self._due = np.zeros((2, threads * 8), np.int64)
+        self._counts = np.zeros((2, threads, len(plan.populations)), np.int64)
+        self._buffers = np.array(
+            [[[a.ctypes.data for a in t.lists[k]] for t in self.threads] for k in range(2)], np.int64
+        ).reshape(2, threads, len(plan.populations))
+        self._pool = ThreadPoolExecutor(threads - 1, "neurosim") if threads > 1 else None
+        self._step = 0
+        self._chunk = 64
+        self.window: dict[int, int] = {}
+        self.window_start = 0
+        self._before: dict[str, int] = dict.fromkeys(self.COUNTED, 0)
+        self._reached_before: dict[int, int] = {}
+        self.event: dict[int, bool] = {}
+        self._choose_first_strategies()
+        self.seconds["compile"] = compiled - started
+        self.seconds["build"] = time.perf_counter() - compiled
+
+    def _kernel(self, p: PopulationPlan) -> tuple[Any, Any, Sleep | None]:
+        assert p.model is not None
+        sleep = sleep_of(p.model) if self.options.strategy != "clock" else None
+        if isinstance(sleep, str):
+            if self.options.strategy == "event":
+                raise ModelError(
+                    f"population {p.name!r}: {p.model.spec.name} cannot use strategy='event', because "
+                    f"{sleep}; use strategy='auto' or 'clock'."
+                )
+            sleep = None
+        kernel = generate(p.model, sleep, self.options.precision)
+        return kernel, load(p.model.spec.name, kernel.source), sleep
+
+    # ---- strategies
+
+    def _choose_first_strategies(self) -> None:
+        for index, (_, _, sleep) in self.kernels.items():
+            if sleep is None:
+                self.event[index] = False
+                continue
+            awake = sum(t.blocks[index].call("settle", 0) for t in self.threads)
+            dense = any(i.population == index and i.process.dense for i in self.plan.inputs)
+            chosen = should_sleep(False, self.plan.populations[index].n, awake) and not dense
+            self._set_strategy(index, chosen or self.options.strategy == "event")
+        self._open_window()
+
+    def _set_strategy(self, index: int, event: bool) -> None:
+        for t in self.threads:
+            if event:
+                t.sleep(index, self._step)
+            elif t.pops[index, L.P_EVENT]:
+                t.wake(index, self._step)
+        self.event[index] = event
+        self._note_dense_bundles()
+
+    def _note_dense_bundles(self) -> None:
+        """Mark the bundles none of whose targets sleeps."""
+        for t in self.threads:
+            for row in t.bundles:
+                first = row[L.B_FIRST]
+                targets = t.segments[first : first + row[L.B_SEGMENTS], L.S_TARGET]
+                row[L.B_DENSE] = not any(self.event.get(int(p), False) for p in targets)
+
+    def reached(self) -> dict[int, int]:
+        """Return how many events have reached each population so far."""
+        reached = dict.fromkeys(self.kernels, 0) | self._reached_before
+        for t in self.threads:
+            for target, events in t.segments:
+                if int(target) in reached:
+                    reached[int(target)] += int(events)
+            for row in t.tables.processes:
+                if int(row[L.Q_POPULATION]) in reached:
+                    reached[int(row[L.Q_POPULATION])] += int(row[L.Q_EVENTS])
+        return reached
+
+    def _open_window(self) -> None:
+        self.window, self.window_start = self.reached(), self._step
+
+    def _reconsider(self) -> None:
+        """Decide anew which populations sleep."""
+        reached, steps = self.reached(), max(1, self._step - self.window_start)
+        for index, (_, _, sleep) in self.kernels.items():
+            if sleep is None:
+                continue
+            if self.event[index]:
+                awake = sum(int(t.blocks[index].table[L.N_AWAKE]) for t in self.threads)
+            else:
+                awake = sum(t.blocks[index].call("settle", self._step) for t in self.threads)
+            rate = (reached[index] - self.window[index]) / steps
+            event = should_sleep(self.event[index], self.plan.populations[index].n, rate + awake)
+            if event != self.event[index]:
+                self._set_strategy(index, event)
+        self._open_window()
+
+    # ---- running
+
+    @property
+    def step(self) -> int:
+        """Number of steps done."""
+        return self._step
+
+    @property
+    def time(self) -> float:
+        """Model time [ms]."""
+        return self._step * self.plan.dt
+
+    def advance(self, stop: float) -> None:
+        """Run about a tenth of a second of work, at most to time `stop`."""
+        last = round(stop / self.plan.dt)
+        until = min(last, self._step + self._chunk, next_decision(self._step))
+        until = min(until, self._step + min(t.records.room() for t in self.threads))
+        started = time.perf_counter()
+        first = self._step
+        self._shared[:] = 0
+        arguments = [self._arguments(t, first + 1, until) for t in self.threads]
+        futures = [self._pool.submit(run_thread, *a) for a in arguments[1:]] if self._pool else []
+        self._step = int(run_thread(*arguments[0]))
+        for future in futures:
+            future.result()
+        self._check_failures()
+        elapsed = time.perf_counter() - started
+        self.seconds["run"] += elapsed
+        if until - first == self._chunk and elapsed < _CHUNK_SECONDS / 2:
+            self._chunk *= 2
+        elif elapsed > 2 * _CHUNK_SECONDS and self._chunk > 1:
+            self._chunk //= 2
+        if self.options.strategy == "auto" and self._step == next_decision(first):
+            self._reconsider()
+
+    def _arguments(self, t: Thread, first: int, last: int) -> tuple[Any, ...]:
+        tables = t.tables
+        return (
+            t.me, len(self.threads), first, last, 0, t.pops, t.bundles, t.segments, t.constants,
+            tables.processes, tables.weights, tables.processes.shape[0], tables.given,
+            tables.currents, tables.means, tables.stds, t.records.table, t.ring, self.parts.bits,
+            self.slots, self._buffers, self._counts, self._shared, self._due, t.reserve, *t.spikes,
+            t.n_spikes,
+        )  # fmt: skip
+
+    def _check_failures(self) -> None:
+        when = self._step * self.plan.dt
+        for t in self.threads:
+            for index, block in t.blocks.items():
+                if block.failed is not None:
+                    name = self.plan.populations[index].name
+                    values = ", ".join(
+                        f"{s} = {a[block.failed - block.lo]:g}" for s, a in block.states.items()
+                    )
+                    raise SimulationError(
+                        f"a state of neuron {block.failed} of population {name!r} stopped being a "
+                        f"finite number at t = {when:g} ms ({values}). Use a smaller dt, another "
+                        "method, or check the weights."
+                    )
+        overflow = np.argwhere(self._counts < 0)
+        if overflow.size:
+            name = self.plan.populations[int(overflow[0][2])].name
+            raise SimulationError(
+                f"population {name!r}: more than 64 spikes a member in the step at t = {when:g} ms."
+            )
+
+    # ---- results
+
+    def drain(self) -> tuple[dict[int, tuple[np.ndarray, np.ndarray]], list[np.ndarray]]:
+        """Return what was recorded since the last call."""
+        started = time.perf_counter()
+        steps, pops, ids = (
+            np.concatenate([t.spikes[k][: t.n_spikes[0]] for t in self.threads]) for k in range(3)
+        )
+        spikes = {}
+        for p in self.recorded:
+            mine = pops == p
+            s, i = steps[mine], ids[mine]
+            if len(self.threads) > 1:
+                order = np.lexsort((i, s))
+                s, i = s[order], i[order]
+            spikes[p] = (s * self.plan.dt, i.astype(np.int64))
+        states = []
+        for k, record in enumerate(self.plan.states):
+            pieces = [
+                (j, where, array[: int(row[L.R_ROW])])
+                for t in self.threads
+                for (record_index, j, where), array, row in zip(
+                    t.records.columns, t.records.arrays, t.records.table, strict=True
+                )
+                if record_index == k
+            ]
+            out = np.zeros((pieces[0][2].shape[0], len(record.names), record.ids.size))
+            for j, where, values in pieces:
+                out[:, j, where] = values
+            states.append(out)
+        for t in self.threads:
+            t.n_spikes[0] = 0
+            t.records.table[:, L.R_ROW] = 0
+        self.seconds["drain"] += time.perf_counter() - started
+        return spikes, states
+
+    def edges(self, name: str) -> Edges:
+        """Return the synapses of a projection."""
+        for bundle in self.bundles:
+            for k, connection in enumerate(bundle.connections):
+                if connection.name == name:
+                    return edges_of(bundle.parts, k, connection.spec, connection.post, self.parts)
+        raise KeyError(name)
+
+    def counters(self) -> dict[str, Any]:
+        """Return the work done so far."""
+        synaptic = sum(int(t.segments[:, L.S_EVENTS].sum()) for t in self.threads)
+        inputs = sum(int(t.tables.processes[:, L.Q_EVENTS].sum()) for t in self.threads)
+        updates = sum(int(b.table[L.UPDATES]) for t in self.threads for b in t.blocks.values())
+        spikes = sum(int(t.pops[:, L.P_SPIKES].sum()) for t in self.threads)
+        counted = {
+            "spikes": spikes,
+            "synaptic_events": synaptic,
+            "input_draws": inputs,
+            "neuron_updates": updates,
+        }
+        return {
+            **{k: v + self._before[k] for k, v in counted.items()},
+            "steps": self._step,
+            "bytes": self._nbytes(),
+            "threads": len(self.threads),
+            "strategies": {
+                self.plan.populations[p].name: "event" if e else "clock" for p, e in self.event.items()
+            },
+            "seconds": dict(self.seconds),
+        }
+
+    def _nbytes(self) -> int:
+        synapses = sum(part.nbytes for b in self.bundles for part in b.parts)
+        return synapses + sum(
+            t.ring.nbytes + t.tables.nbytes + sum(b.nbytes for b in t.blocks.values())
+            for t in self.threads
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that a continued run needs."""
+        return checkpoint.state_of(self)
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a saved state."""
+        self._step = int(state["step"])
+        checkpoint.restore(self, state)
+        self._before = {k: int(state["counters"].get(k, 0)) for k in self.COUNTED}
+        self._reached_before = {k: int(v) for k, v in state.get("reached", {}).items()}
+        self.window = {k: int(v) for k, v in state.get("window", self.reached()).items()}
+        self.window_start = int(state.get("window_start", self._step))
+        for t in self.threads:
+            t.tables.seek(self._step)
+        self._note_dense_bundles()

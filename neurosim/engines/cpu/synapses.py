@@ -1,0 +1,109 @@
+"""The synapses of a plan, built thread by thread, and the driver's tables of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from neurosim.engines.cpu.build import Layout, ThreadSynapses, build_bundle
+from neurosim.engines.cpu.kernels import layout as L
+from neurosim.engines.cpu.partition import Partition
+from neurosim.errors import NetworkSizeError
+from neurosim.lower.connectivity import count_estimate
+from neurosim.lower.memory import available_bytes, gib
+from neurosim.lower.plan import ConnectionPlan, Plan
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """All projections of one source population that store weights alike."""
+
+    source: int
+    connections: tuple[ConnectionPlan, ...]
+    parts: tuple[ThreadSynapses, ...]
+
+
+def check_memory(plan: Plan, parts: Partition, itemsize: int) -> None:
+    """Raise NetworkSizeError if the network cannot fit, before anything is allocated."""
+    synapses = 0
+    for c in plan.connections:
+        synapses += count_estimate(c.spec)[0] * (4 if c.spec.constant else 4 + itemsize)
+    neurons = sum(p.n * (len(p.model.states) + 8) for p in plan.populations if p.model) * itemsize
+    rows = sum(
+        8 * (plan.populations[c.pre].n + 1) * parts.threads for c in plan.connections
+    )
+    needed = int(synapses + neurons + rows)
+    available = available_bytes()
+    if available is not None and needed > available:
+        raise NetworkSizeError(
+            f"the network needs about {gib(needed)} ({gib(int(synapses))} of it for synapses), but "
+            f"{gib(available)} of memory are available. Use precision='float32', one weight for each "
+            "projection, fewer synapses, or a larger machine."
+        )
+
+
+def build_bundles(plan: Plan, parts: Partition, dtype: Any) -> list[Bundle]:
+    """Generate all synapses.
+
+    Projections with the same source population and storage are interleaved row by row, so that a
+    spike reads one stretch of memory.
+    """
+    groups: dict[tuple[int, bool], list[ConnectionPlan]] = {}
+    for c in plan.connections:
+        groups.setdefault((c.pre, c.spec.constant), []).append(c)
+    layout = Layout(
+        bounds=parts.bounds,
+        chan_base=[
+            [
+                [int(parts.channels[t, p.index] + r * parts.padded[t, p.index])
+                 for r in range(len(p.receptors))]
+                for p in plan.populations
+            ]
+            for t in range(parts.threads)
+        ],
+        bits=parts.bits,
+    )  # fmt: skip
+    return [
+        Bundle(
+            source,
+            tuple(members),
+            tuple(
+                build_bundle(
+                    [m.spec for m in members], [m.post for m in members], layout,
+                    plan.populations[source].n, parts.threads, dtype,
+                )
+            ),
+        )
+        for (source, _), members in groups.items()
+    ]  # fmt: skip
+
+
+def largest_delay(bundles: list[Bundle], bits: int) -> int:
+    """Return the largest delay in steps."""
+    return max(
+        (int(part.packed.max() >> bits) for b in bundles for part in b.parts if part.packed.size),
+        default=1,
+    )
+
+
+def synapse_tables(bundles: list[Bundle], thread: int, dtype: Any) -> tuple[np.ndarray, ...]:
+    """Return a thread's tables of bundles and segments, and the constant weights of segments."""
+    rows, segments, constants = [], [], []
+    for bundle in bundles:
+        part = bundle.parts[thread]
+        row = np.zeros(L.B_COLUMNS, np.int64)
+        row[L.B_SOURCE], row[L.B_SEGMENTS] = bundle.source, len(bundle.connections)
+        row[L.B_POINTERS], row[L.B_PACKED] = part.ptr.ctypes.data, part.packed.ctypes.data
+        row[L.B_WEIGHTS] = 0 if part.weight is None else part.weight.ctypes.data
+        row[L.B_FIRST] = len(segments)
+        rows.append(row)
+        for c in bundle.connections:
+            segments.append([c.post, 0])
+            constants.append(c.spec.constant_weight if c.spec.constant else 0.0)
+    return (
+        np.array(rows, np.int64).reshape(len(rows), L.B_COLUMNS),
+        np.array(segments, np.int64).reshape(len(segments), L.S_COLUMNS),
+        np.array(constants, dtype),
+    )

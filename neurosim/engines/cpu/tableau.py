@@ -1,0 +1,123 @@
+"""The adaptive Runge-Kutta-Fehlberg 4(5) method, as source lines for one neuron.
+
+Step-size control as in GSL's standard control with absolute tolerance (which NEST uses for its
+adaptive models): reject above 1.1 times the tolerance, grow below half of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from neurosim.engines.cpu.kernels import layout
+
+if TYPE_CHECKING:
+    from neurosim.engines.cpu.emit_step import StepEmitter
+
+# Fehlberg (1969), NASA TR R-315
+NODES = (0.0, 1 / 4, 3 / 8, 12 / 13, 1.0, 1 / 2)
+STAGES = (
+    (),
+    (1 / 4,),
+    (3 / 32, 9 / 32),
+    (1932 / 2197, -7200 / 2197, 7296 / 2197),
+    (8341 / 4104, -32832 / 4104, 29440 / 4104, -845 / 4104),
+    (-6080 / 20520, 41040 / 20520, -28352 / 20520, 9295 / 20520, -5643 / 20520),
+)
+FIFTH = (902880 / 7618050, 0.0, 3953664 / 7618050, 3855735 / 7618050, -1371249 / 7618050,
+         277020 / 7618050)  # fmt: skip
+ERROR = (1 / 360, 0.0, -128 / 4275, -2197 / 75240, 1 / 50, 2 / 55)
+
+
+def _combination(coefficients: tuple[float, ...], state: str, number: object) -> str:
+    terms = [f"{number(c)} * k{j + 1}_{state}" for j, c in enumerate(coefficients) if c]  # type: ignore[operator]
+    return " + ".join(terms)
+
+
+def adaptive_lines(emitter: StepEmitter) -> list[str]:
+    """Return the body of the loop over neurons for the adaptive method."""
+    from neurosim.engines.cpu.emit_step import indent, number
+
+    model = emitter.model
+    states = model.stepped
+    attempt: list[str] = []
+    for stage, (node, row) in enumerate(zip(NODES, STAGES, strict=True), 1):
+        if row:
+            attempt += [f"y_{s} = n_{s} + h * ({_combination(row, s, number)})" for s in states]
+        name = "y_" if row else "n_"
+        jumping = set(model.states) - set(states)
+        attempt += emitter._rates(
+            f"k{stage}",
+            lambda s, name=name, jumping=jumping: f"n_{s}" if s in jumping else name + s,
+            f"t0 + gone + {number(node)} * h",
+            model.rhs,
+        )
+    attempt += [f"e_{s} = abs(h * ({_combination(ERROR, s, number)}))" for s in states]
+    attempt.append("error = e_" + states[0])
+    attempt += [f"error = max(error, e_{s})" for s in states[1:]]
+    attempt += [
+        "ratio = error / tolerance",
+        "if ratio > 1.1 and h > smallest:",
+        "    h = max(h * max(REAL(0.2), REAL(0.9) / ratio ** REAL(0.2)), smallest)",
+        "    last = False",
+        "    continue",
+        *[f"n_{s} = n_{s} + h * ({_combination(FIFTH, s, number)})" for s in states],
+        "gone = gone + h",
+        "if not last:",
+        "    if ratio < 0.5:",
+        "        h = h * min(REAL(5.0), max(REAL(1.0), REAL(0.9) / max(ratio, tiny) ** sixth))",
+        "    proposed = h",
+    ]
+    substep = model.spec.threshold_test == "substep" and model.spec.threshold is not None
+    if substep:
+        attempt += _substep_spike(emitter)
+    attempt += ["if last:", "    break"]
+    lines = [
+        *emitter._load(),
+        *[f"n_{s} = s_{s}" for s in model.states],
+        *([] if emitter.uses_time else ["t0 = ZERO"]),
+        f"sub = carray(pointer(B[{layout.SUBSTEP}]), (n,), REAL)",
+        f"whole = {number(model.dt)}",
+        f"tolerance = REAL({model.spec.tolerance!r}) if ITEM == 8 else REAL(max({model.spec.tolerance!r}, 1e-4))",
+        "smallest = whole * REAL(1e-6)",
+        "tiny = REAL(1e-12)",
+        "sixth = REAL(1.0 / 6.0)",
+        "gone = ZERO",
+        "proposed = sub[i]",
+        "fired = 0",
+        "h = proposed",
+        "last = False",
+        f"while i < B[{layout.N_REAL}]:",
+        "    if h > whole - gone:",
+        "        h = whole - gone",
+        "        last = True",
+        *indent(attempt),
+        "    h = proposed",
+        "    if gone >= whole:",
+        "        break",
+        "sub[i] = proposed",
+        *emitter._arrivals(),
+        *[f"x_{s}[i] = n_{s}" for s in model.states],
+    ]
+    if substep:
+        total = " + ".join(f"n_{s}" for s in model.states)
+        return [
+            *lines,
+            f"total = {total}",
+            "flags[i] = np.uint8(2) if (total - total != ZERO) else np.uint8(min(fired, 63) << 2)",
+        ]
+    return lines + emitter._flag()
+
+
+def _substep_spike(emitter: StepEmitter) -> list[str]:
+    """Return the test of the threshold within a step, as NEST's adaptive exponential models do."""
+    model = emitter.model
+    assert model.spec.threshold is not None
+    test = emitter.printer(lambda s: f"n_{s}")(model.spec.threshold)
+    lines = [f"if {test}{' and not held' if emitter.held else ''}:"]
+    show = emitter.printer(lambda s: f"n_{s}")
+    body = [f"n_{s.target} = {show(s.result())}" for s in model.spec.reset]
+    body.append("fired += 1")
+    if model.spec.refractory is not None:
+        steps = emitter.coefficient("refractory steps", model.refractory_steps)
+        body += [f"if {steps} > 0:", f"    until[i] = now + np.int32({steps})", "    held = True"]
+    return lines + ["    " + line for line in body]

@@ -1,0 +1,81 @@
+"""The adaptive Runge-Kutta-Fehlberg 4(5) step in NumPy, all neurons side by side.
+
+Every neuron has its own substep; those that have reached the end of the step wait for the others.
+Coefficients: Fehlberg (1969), NASA TR R-315. Step control as in GSL's standard control.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from neurosim.expressions import evaluate
+
+if TYPE_CHECKING:
+    from neurosim.engines.reference.neurons import Neurons
+
+_NODES = np.array([0, 1 / 4, 3 / 8, 12 / 13, 1, 1 / 2])
+_STAGES = [
+    np.array([]),
+    np.array([1 / 4]),
+    np.array([3 / 32, 9 / 32]),
+    np.array([1932, -7200, 7296]) / 2197,
+    np.array([8341, -32832, 29440, -845]) / 4104,
+    np.array([-6080, 41040, -28352, 9295, -5643]) / 20520,
+]
+_FIFTH = np.array([902880, 0, 3953664, 3855735, -1371249, 277020]) / 7618050
+_ERROR = np.array([1 / 360, 0, -128 / 4275, -2197 / 75240, 1 / 50, 2 / 55])
+
+
+def adaptive_step(neurons: Neurons, step: int, held: np.ndarray, current: np.ndarray) -> np.ndarray:
+    """Advance the states of all neurons by one step; return how often each fired within it."""
+    model = neurons.model
+    whole, smallest = model.dt, model.dt * 1e-6
+    gone = np.zeros(model.n)
+    h = neurons.substep.copy()
+    fired = np.zeros(model.n, np.int64)
+    done = np.zeros(model.n, bool)
+    held = held.copy()
+    while not done.all():
+        last = h > whole - gone
+        tried = np.where(last, whole - gone, h)
+        new, ratio = _attempt(neurons, held, step, gone, tried, current)
+        rejected = ~done & (ratio > 1.1) & (tried > smallest)
+        shrunk = tried * np.maximum(0.2, 0.9 / np.maximum(ratio, 1e-300) ** 0.2)
+        accepted = ~done & ~rejected
+        for s in model.stepped:
+            neurons.states[s] = np.where(accepted, new[s], neurons.states[s])
+        gone = np.where(accepted, gone + tried, gone)
+        growth = np.clip(0.9 / np.maximum(ratio, 1e-12) ** (1 / 6), 1.0, 5.0)
+        grown = np.where(ratio < 0.5, tried * growth, tried)
+        proposed = np.where(accepted & ~last, grown, neurons.substep)
+        neurons.substep = proposed
+        h = np.where(rejected, np.maximum(shrunk, smallest), proposed)
+        if model.spec.threshold_test == "substep" and model.spec.threshold is not None:
+            values = neurons.values(neurons.states, 0.0, current)
+            crossed = accepted & ~held & evaluate(model.spec.threshold, values)
+            before = neurons.until
+            neurons.reset(crossed, step)
+            neurons.until = np.where(neurons.until > step, neurons.until, before)
+            held |= crossed & (neurons.until > step)
+            fired += crossed
+        done |= accepted & (last | (gone >= whole))
+    return fired
+
+
+def _attempt(
+    neurons: Neurons, held: np.ndarray, step: int, gone: np.ndarray, h: np.ndarray, current: np.ndarray
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return the states after a substep and the error in units of the tolerance."""
+    states, stepped = neurons.states, neurons.model.stepped
+    t = (step - 1) * neurons.model.dt + gone
+    k: list[dict[str, np.ndarray]] = []
+    for node, row in zip(_NODES, _STAGES, strict=True):
+        stage = states | {
+            s: states[s] + h * sum(c * k[j][s] for j, c in enumerate(row)) for s in stepped
+        }
+        k.append(neurons.rates(stage, held, t + node * h, current))
+    new = {s: states[s] + h * sum(c * k[j][s] for j, c in enumerate(_FIFTH)) for s in stepped}
+    errors = [np.abs(h * sum(c * k[j][s] for j, c in enumerate(_ERROR))) for s in stepped]
+    return new, np.max(errors, axis=0) / neurons.model.spec.tolerance

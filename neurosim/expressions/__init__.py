@@ -1,0 +1,31 @@
+"""The equation language: trees, parser, dimension checks, calculus and printers."""
+
+from neurosim.expressions.calculus import affine, differentiate
+from neurosim.expressions.dimensions import dimension_of
+from neurosim.expressions.evaluate import evaluate
+from neurosim.expressions.parser import (
+    Equation,
+    Statement,
+    parse_equations,
+    parse_expression,
+    parse_statements,
+)
+from neurosim.expressions.printer import Printer
+from neurosim.expressions.tree import Expression, Symbol, substitute, symbols
+
+__all__ = [
+    "Equation",
+    "Expression",
+    "Printer",
+    "Statement",
+    "Symbol",
+    "affine",
+    "differentiate",
+    "dimension_of",
+    "evaluate",
+    "parse_equations",
+    "parse_expression",
+    "parse_statements",
+    "substitute",
+    "symbols",
+]

@@ -1,0 +1,59 @@
+"""Numeric values of expressions, with NumPy; also what the reference engine computes with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from neurosim.expressions.tree import Call, Expression, Number, Operation, Symbol
+
+
+def exprel(x: Any) -> Any:
+    """Return (exp(x) - 1)/x with its limit 1 at x = 0."""
+    x = np.asarray(x, dtype=float)
+    small = np.abs(x) < 1e-5
+    safe = np.where(small, 1.0, x)
+    return np.where(small, 1.0 + 0.5 * x, np.expm1(safe) / safe)
+
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "sin": np.sin, "cos": np.cos, "tanh": np.tanh,
+    "abs": np.abs, "min": np.minimum, "max": np.maximum, "clip": np.clip, "where": np.where,
+    "exprel": exprel,
+}  # fmt: skip
+_OPERATORS: dict[str, Callable[..., Any]] = {
+    "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "**": np.power,
+    "neg": np.negative, "<": np.less, "<=": np.less_equal, ">": np.greater,
+    ">=": np.greater_equal, "==": np.equal, "!=": np.not_equal, "not": np.logical_not,
+}  # fmt: skip
+
+
+def evaluate(expression: Expression, values: Mapping[str, Any]) -> Any:
+    """Return the value of an expression.
+
+    Parameters
+    ----------
+    expression : Expression
+        What to compute.
+    values : mapping
+        Numbers or arrays for the symbols, in coherent units; ``previous(x)`` is looked up under
+        the name ``"previous x"``.
+    """
+    match expression:
+        case Number(value=value):
+            return value
+        case Symbol(name=name):
+            return values[name]
+        case Call(function="previous", args=(Symbol(name=name),)):
+            return values[f"previous {name}"]
+        case Call(function=function, args=args):
+            return _FUNCTIONS[function](*(evaluate(a, values) for a in args))
+        case Operation(op="and", args=args):
+            return np.logical_and.reduce([evaluate(a, values) for a in args])
+        case Operation(op="or", args=args):
+            return np.logical_or.reduce([evaluate(a, values) for a in args])
+        case Operation(op=op, args=args):
+            return _OPERATORS[op](*(evaluate(a, values) for a in args))
+    raise TypeError(f"not an expression: {expression!r}")

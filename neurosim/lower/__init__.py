@@ -1,0 +1,1 @@
+"""Lowering: from a network to a Plan with numbers, engine-neutral."""

@@ -1,0 +1,217 @@
+"""A model with numbers: exact propagators of its linear part, coefficients, thresholds, receptors.
+
+Everything here is engine-neutral: float64 NumPy in coherent units. A coefficient is a float where
+it is the same for all neurons of the population and an array of shape (n,) where it is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from neurosim.errors import ModelError
+from neurosim.expressions import Expression, affine, differentiate, evaluate, substitute, symbols
+from neurosim.expressions.tree import ZERO, Operation, Symbol, is_zero
+from neurosim.lower.propagator import Coefficient, Propagator, linear_propagator
+from neurosim.models.base import NeuronModel
+from neurosim.models.spec import ModelSpec
+
+#: Name under which an injected current is added to the parameter that receives it.
+INJECTED = "injected current"
+
+
+@dataclass(frozen=True)
+class LoweredModel:
+    """What an engine needs to step one population.
+
+    Attributes
+    ----------
+    linear, stepped, mapped : tuple of str
+        States integrated exactly; by `method`; by a map. States in none of them only jump.
+    full, half : Propagator or None
+        Exact propagators of the linear part over dt and dt/2.
+    receptors : tuple of (name, ((state, factor), ...))
+        What a unit of weight adds to which states.
+    refractory_steps : int or int array
+        0 where there is no refractory time.
+    inject : str or None
+        Parameter into which currents are injected.
+    """
+
+    spec: ModelSpec
+    n: int
+    dt: float
+    method: str
+    values: Mapping[str, Coefficient]
+    linear: tuple[str, ...]
+    stepped: tuple[str, ...]
+    mapped: tuple[str, ...]
+    full: Propagator
+    half: Propagator | None
+    rhs: Mapping[str, Expression]
+    slopes: Mapping[str, Expression]
+    noise: Mapping[str, Coefficient]
+    receptors: tuple[tuple[str, tuple[tuple[str, Coefficient], ...]], ...]
+    refractory_steps: Coefficient
+    hold: tuple[str, ...]
+    ignore: tuple[str, ...]
+    inject: str | None
+    initial: Mapping[str, np.ndarray] = field(compare=False)
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """All states, in the order of the declaration."""
+        return tuple(self.spec.states)
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether every state is propagated exactly and without noise."""
+        return not self.stepped and not self.mapped and not self.noise
+
+
+def lower_model(
+    model: NeuronModel,
+    values: Mapping[str, Coefficient],
+    initial: Mapping[str, Any],
+    n: int,
+    dt: float,
+    inject: str | None,
+) -> LoweredModel:
+    """Lower a model with given parameter values.
+
+    Parameters
+    ----------
+    model : NeuronModel
+    values : mapping of str to float or (n,) array
+        Parameter values in coherent units.
+    initial : mapping
+        Initial values given by the user, by state: float or (n,) array.
+    n : int
+        Number of neurons.
+    dt : float
+        Step [ms].
+    inject : str or None
+        Parameter that receives injected currents, or None if there are none.
+
+    Raises
+    ------
+    ModelError
+        If the method does not apply to the equations.
+    """
+    spec = model.spec
+    deterministic, noise_factors = _split_noise(spec)
+    if model.method == "rk45":
+        linear: tuple[str, ...] = ()
+        if noise_factors:
+            raise ModelError(f"{spec.name}: rk45 cannot integrate white noise (xi); use 'heun'.")
+    else:
+        linear = _linear_states(spec, deterministic, noise_factors)
+    stepped = tuple(s for s in spec.odes if s not in linear)
+    rhs = {s: deterministic[s] for s in stepped}
+    constants = dict(values) | {"dt": dt}
+    full = linear_propagator(
+        {s: deterministic[s] for s in linear}, constants, n, dt, inject,
+        {s: noise_factors[s] for s in linear if s in noise_factors},
+    )  # fmt: skip
+    half = None
+    if linear and stepped and model.method == "rk4":
+        half = linear_propagator({s: deterministic[s] for s in linear}, constants, n, dt / 2, inject, {})
+    if inject is not None:
+        added = Operation("+", (Symbol(inject), Symbol(INJECTED)))
+        rhs = {s: substitute(e, {inject: added}) for s, e in rhs.items()}
+    return LoweredModel(
+        spec, n, dt, model.method, dict(values), linear, stepped, tuple(spec.maps), full, half, rhs,
+        _slopes(spec, model.method, rhs), _noise_of_stepped(spec, stepped, noise_factors, constants),
+        _receptors(spec, constants), _refractory_steps(spec, values, dt),
+        tuple(spec.refractory.hold) if spec.refractory else (),
+        tuple(spec.refractory.ignore) if spec.refractory else (),
+        inject, _initial_values(spec, values, initial, n),
+    )  # fmt: skip
+
+
+def _split_noise(spec: ModelSpec) -> tuple[dict[str, Expression], dict[str, Expression]]:
+    deterministic, factors = {}, {}
+    for state, expression in spec.odes.items():
+        slope = differentiate(expression, "xi")
+        if slope is None or "xi" in symbols(slope):
+            raise ModelError(f"{spec.name}: xi must appear linearly in the equation of {state}.")
+        deterministic[state] = substitute(expression, {"xi": ZERO})
+        if not is_zero(slope):
+            factors[state] = slope
+    return deterministic, factors
+
+
+def _linear_states(
+    spec: ModelSpec, rhs: Mapping[str, Expression], noise: Mapping[str, Expression]
+) -> tuple[str, ...]:
+    """Return the largest set of states that is linear, with constant coefficients, in itself."""
+    constants = set(spec.parameters) | {"dt"}
+    chosen = [s for s in rhs if s not in noise or symbols(noise[s]) <= constants]
+    while True:
+        kept = [s for s in chosen if affine(rhs[s], chosen, constants) is not None]
+        if len(kept) == len(chosen):
+            return tuple(chosen)
+        chosen = kept
+
+
+def _slopes(spec: ModelSpec, method: str, rhs: Mapping[str, Expression]) -> dict[str, Expression]:
+    if method != "exponential_euler":
+        return {}
+    slopes = {}
+    for state, expression in rhs.items():
+        slope = differentiate(expression, state)
+        if slope is None:
+            raise ModelError(
+                f"{spec.name}: exponential_euler needs the slope of d{state}/dt in {state}, which "
+                "cannot be taken through its functions; use 'heun', 'rk4' or 'rk45'."
+            )
+        slopes[state] = slope
+    return slopes
+
+
+def _noise_of_stepped(
+    spec: ModelSpec,
+    stepped: tuple[str, ...],
+    factors: Mapping[str, Expression],
+    constants: Mapping[str, Any],
+) -> dict[str, Coefficient]:
+    noise: dict[str, Coefficient] = {}
+    for state in stepped:
+        if state not in factors:
+            continue
+        if symbols(factors[state]) - set(constants):
+            raise ModelError(
+                f"{spec.name}: the factor of xi in the equation of {state} depends on a state; only "
+                "additive noise is integrated."
+            )
+        noise[state] = evaluate(factors[state], constants)
+    return noise
+
+
+def _receptors(spec: ModelSpec, constants: Mapping[str, Any]) -> Any:
+    receptors = []
+    for name, statements in spec.receptors.items():
+        effects = [(s.target, evaluate(s.value, dict(constants) | {"weight": 1.0})) for s in statements]
+        receptors.append((name, tuple(effects)))
+    return tuple(receptors)
+
+
+def _refractory_steps(spec: ModelSpec, values: Mapping[str, Any], dt: float) -> Coefficient:
+    if spec.refractory is None:
+        return 0.0
+    # NEST: the smallest number of steps that covers t_ref, up to rounding of the quotient
+    return np.ceil(np.asarray(values[spec.refractory.duration]) / dt - 1e-6)[()]
+
+
+def _initial_values(
+    spec: ModelSpec, values: Mapping[str, Any], given: Mapping[str, Any], n: int
+) -> dict[str, np.ndarray]:
+    return {
+        s: np.broadcast_to(
+            np.asarray(given[s] if s in given else evaluate(e, values), dtype=float), (n,)
+        ).copy()
+        for s, e in spec.init.items()
+    }

@@ -1,0 +1,333 @@
+"""The Plan: a checked network with numbers, engine-neutral, ready to be built.
+
+`lower` turns a Network into a Plan; every check that needs dt or the whole network is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from neurosim.errors import NetworkError, ParameterError, RecordingError
+from neurosim.lower.connectivity import ConnectionSpec
+from neurosim.lower.grid import to_steps
+from neurosim.lower.model import LoweredModel, lower_model
+from neurosim.lower.poisson import PoissonProcess, poisson_process
+from neurosim.models.base import NeuronModel, check_values
+from neurosim.models.sources import inhomogeneous_poisson, parrot, poisson, spike_source
+from neurosim.network import NoiseCurrent, Spikes, State, StepCurrent, Weights
+from neurosim.random import philox, stream_key
+
+
+@dataclass(frozen=True)
+class PopulationPlan:
+    """One population: `model` for neurons; `process` or `given` for sources; else a parrot."""
+
+    name: str
+    index: int
+    n: int
+    kind: str
+    receptors: tuple[str, ...]
+    model: LoweredModel | None = None
+    process: PoissonProcess | None = None
+    given_steps: np.ndarray | None = None
+    given_ids: np.ndarray | None = None
+    noise_key: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class ConnectionPlan:
+    """One projection: where it goes from and to, and its specification."""
+
+    name: str
+    pre: int
+    post: int
+    spec: ConnectionSpec
+
+
+@dataclass(frozen=True)
+class InputPlan:
+    """Independent Poisson input: member k of the process drives neuron ids[k]."""
+
+    name: str
+    population: int
+    receptor: int
+    weight: float
+    ids: np.ndarray
+    process: PoissonProcess
+
+
+@dataclass(frozen=True)
+class InjectionPlan:
+    """An injected current: `steps` and `values`, or noise with mean, std, first, last, every."""
+
+    population: int
+    ids: np.ndarray
+    kind: str
+    steps: np.ndarray
+    values: np.ndarray
+    mean: float = 0.0
+    std: float = 0.0
+    first: int = 0
+    last: int = 0
+    every: int = 1
+    key: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class StateRecord:
+    """Recorded states of some neurons, every `every` steps."""
+
+    population: int
+    names: tuple[str, ...]
+    ids: np.ndarray
+    every: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything an engine builds from."""
+
+    dt: float
+    seed: int
+    connectivity_seed: int
+    populations: tuple[PopulationPlan, ...]
+    connections: tuple[ConnectionPlan, ...]
+    inputs: tuple[InputPlan, ...]
+    injections: tuple[InjectionPlan, ...]
+    spikes: tuple[Spikes, ...]
+    states: tuple[StateRecord, ...]
+    weights: tuple[Weights, ...]
+
+
+def lower(
+    network: Any, dt: float, seed: int, connectivity_seed: int, record: Sequence[Any]
+) -> Plan:
+    """Return the Plan of a network on a grid of step dt [ms].
+
+    Raises
+    ------
+    NeurosimError
+        For whatever is wrong with the network; the message names it.
+    """
+    if not (np.isfinite(dt) and dt > 0):
+        raise ParameterError(f"dt = {dt!r} ms: the step must be a positive number.")
+    if not network.populations:
+        raise NetworkError("the network has no population; add one with net.population(...).")
+    inject = _injected_parameters(network)
+    populations = tuple(
+        _population(p, dt, seed, inject.get(p.index)) for p in network.populations.values()
+    )
+    records = _records(network, record, dt)
+    return Plan(
+        dt, seed, connectivity_seed, populations,
+        tuple(_connection(c, dt, connectivity_seed) for c in network.projections.values()),
+        tuple(_input(i, dt, seed) for i in network.inputs.values()),
+        tuple(_injection(j, dt, seed) for j in network.injections.values()),
+        *records,
+    )  # fmt: skip
+
+
+def coherent_values(population: Any, seed: int) -> dict[str, Any]:
+    """Return a population's parameter values in coherent units, distributions drawn."""
+    model = population.model
+    values = {}
+    for name, value in model.values.items():
+        declared = model.parameters[name]
+        what = f"{model.name}.{name} of population {population.name!r}"
+        drawn = _drawn(value, population, f"parameter {name}", seed)
+        if drawn is not value:
+            drawn = check_values(drawn, declared, what)
+        if np.ndim(drawn) and np.shape(drawn) != (population.n,):
+            raise ParameterError(
+                f"{what} has {np.size(drawn)} values for {population.n} members; "
+                "give one value, or one a member."
+            )
+        values[name] = drawn * declared.parsed_unit.scale
+    return values
+
+
+def initial_values(population: Any, seed: int) -> dict[str, Any]:
+    """Return the given initial values of a population's states, distributions drawn."""
+    return {
+        state: _drawn(value, population, f"initial {state}", seed)
+        for state, value in population.initial.items()
+    }
+
+
+def _drawn(value: Any, population: Any, purpose: str, seed: int) -> Any:
+    if not hasattr(value, "draw"):
+        return value
+    key = stream_key(seed, purpose, population.name)
+    return value.draw(philox(np.arange(population.n, dtype=np.uint32), 0, 0, 0, *key)[0])
+
+
+def _injected_parameters(network: Any) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for injection in network.injections.values():
+        population = injection.target.population
+        before = found.setdefault(population.index, injection.parameter)
+        if before != injection.parameter:
+            raise NetworkError(
+                f"population {population.name!r}: currents are injected into {before} and into "
+                f"{injection.parameter}; only one parameter can receive them."
+            )
+    return found
+
+
+def _population(p: Any, dt: float, seed: int, inject: str | None) -> PopulationPlan:
+    model = p.model
+    base = (p.name, p.index, p.n)
+    if isinstance(model, NeuronModel):
+        lowered = lower_model(
+            model, coherent_values(p, seed), initial_values(p, seed), p.n, dt, inject
+        )
+        key = stream_key(seed, "white noise", p.name)
+        return PopulationPlan(*base, "neuron", tuple(model.receptors), lowered, noise_key=key)
+    if isinstance(model, parrot):
+        return PopulationPlan(*base, "parrot", tuple(model.receptors))
+    if isinstance(model, poisson):
+        rate = coherent_values(p, seed)["rate"]
+        process = poisson_process(rate * dt, p.n, p.name, seed)
+        return PopulationPlan(*base, "poisson", (), process=process)
+    if isinstance(model, inhomogeneous_poisson):
+        times, rates = model.values["times"], model.values["rates"]
+        changes = to_steps(times, dt, f"{p.name}: times", exact=False)
+        largest = float(rates.max())
+        process = poisson_process(
+            largest * 1e-3 * dt, p.n, p.name, seed, changes + 1, rates / (largest or 1.0)
+        )
+        return PopulationPlan(*base, "poisson", (), process=process)
+    if isinstance(model, spike_source):
+        return _given(p, dt, base)
+    raise NetworkError(f"population {p.name!r}: {type(model).__name__} is no model that can run.")
+
+
+def _given(p: Any, dt: float, base: tuple[str, int, int]) -> PopulationPlan:
+    values = p.model.values
+    ids = values["ids"]
+    if ids.size and (ids.min() < 0 or ids.max() >= p.n):
+        raise ParameterError(
+            f"spike_source of population {p.name!r}: ids from {ids.min()} to {ids.max()}, but the "
+            f"population has members 0 to {p.n - 1}."
+        )
+    steps = to_steps(
+        values["times"], dt, f"spike_source of population {p.name!r}: times",
+        exact=not values["round_times"], remedy="round_times=True",
+    )  # fmt: skip
+    order = np.lexsort((ids, steps))
+    return PopulationPlan(
+        *base, "given", (), given_steps=np.maximum(steps[order], 1), given_ids=ids[order]
+    )
+
+
+def _connection(c: Any, dt: float, connectivity_seed: int) -> ConnectionPlan:
+    if c.synapse is not None:
+        raise NetworkError(
+            f"projection {c.name!r}: plastic synapses are not available in this version; "
+            "leave out synapse=."
+        )
+    pre, post = c.pre.population, c.post.population
+    names = list(post.model.receptors)
+    positive, negative = c.receptors
+    # a parrot counts the spikes that reach it, whatever their weight
+    weight = 1.0 if isinstance(post.model, parrot) else c.weight
+    spec = ConnectionSpec(
+        name=c.name,
+        n_pre=c.pre.n,
+        n_post=c.post.n,
+        pre_ids=None if c.pre.is_whole else c.pre.ids,
+        post_ids=None if c.post.is_whole else c.post.ids,
+        same=pre is post,
+        rule=c.rule,
+        weight=weight,
+        delay=c.delay,
+        dt=dt,
+        round_delays=c.round_delays,
+        key=stream_key(connectivity_seed, "connect", pre.name, post.name, c.name),
+        receptors=(names.index(positive), names.index(negative)),
+        absolute=isinstance(post.model, NeuronModel) and post.model.spec.absolute,
+        constant=isinstance(weight, float),
+    )
+    return ConnectionPlan(c.name, pre.index, post.index, spec)
+
+
+def _input(i: Any, dt: float, seed: int) -> InputPlan:
+    population = i.target.population
+    model = population.model
+    if isinstance(model, parrot):
+        weight = 1.0
+    else:
+        weight = abs(i.weight) if model.spec.absolute else i.weight
+    ids = i.target.ids
+    contiguous = bool(np.array_equal(ids, np.arange(ids[0], ids[0] + ids.size)))
+    process = poisson_process(
+        i.rate * 1e-3 * i.n * dt, ids.size, i.name, seed, dense_allowed=contiguous
+    )
+    receptor = list(model.receptors).index(i.receptor)
+    return InputPlan(i.name, population.index, receptor, float(weight), ids, process)
+
+
+def _injection(j: Any, dt: float, seed: int) -> InjectionPlan:
+    index, ids = j.target.population.index, j.target.ids
+    scale = j.target.population.model.parameters[j.parameter].parsed_unit.scale
+    none = np.zeros(0, np.int64)
+    if isinstance(j.current, StepCurrent):
+        steps = to_steps(j.current.times, dt, f"{j.name}: times", exact=True)
+        return InjectionPlan(index, ids, "steps", steps, j.current.values * scale)
+    current: NoiseCurrent = j.current
+    every = 1
+    if current.dt is not None:
+        every = int(to_steps(np.array([current.dt]), dt, f"{j.name}: dt", exact=True)[0])
+    first = int(to_steps(np.array([current.start]), dt, f"{j.name}: start", exact=True)[0])
+    last = 2**62
+    if np.isfinite(current.stop):
+        last = int(to_steps(np.array([current.stop]), dt, f"{j.name}: stop", exact=True)[0])
+    return InjectionPlan(
+        index, ids, "noise", none, np.zeros(0), current.mean * scale, current.std * scale,
+        first, last, max(every, 1), stream_key(seed, "current", j.name),
+    )  # fmt: skip
+
+
+def _records(
+    network: Any, record: Sequence[Any], dt: float
+) -> tuple[tuple[Spikes, ...], tuple[StateRecord, ...], tuple[Weights, ...]]:
+    spikes, states, weights = [], [], []
+    for item in record:
+        if isinstance(item, Weights):
+            if item.projection not in network.projections.values():
+                raise RecordingError(f"Weights: {item.projection.name!r} belongs to another network.")
+            weights.append(item)
+            continue
+        if not isinstance(item, Spikes | State):
+            raise RecordingError(
+                f"record: {item!r} is no recording; use ns.Spikes, ns.State or ns.Weights."
+            )
+        if not item.target.population.belongs_to(network):
+            raise RecordingError(
+                f"record: population {item.target.name!r} belongs to another network."
+            )
+        if isinstance(item, Spikes):
+            spikes.append(item)
+        else:
+            every = to_steps(
+                np.array([item.interval]), dt, f"State({item.target.name!r}): interval", exact=True
+            )
+            states.append(
+                StateRecord(
+                    item.target.population.index, tuple(item.names), item.target.ids, int(every[0])
+                )
+            )
+    for name in {s.target.name for s in spikes}:
+        if sum(s.target.name == name for s in spikes) > 1:
+            raise RecordingError(f"record: the spikes of {name!r} are recorded twice; record them once.")
+    for population in {s.population for s in states}:
+        if sum(s.population == population for s in states) > 1:
+            name = list(network.populations)[population]
+            raise RecordingError(
+                f"record: states of {name!r} are recorded twice; name all states in one ns.State."
+            )
+    return tuple(spikes), tuple(states), tuple(weights)

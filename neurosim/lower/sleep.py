@@ -1,0 +1,213 @@
+"""When may a neuron sleep? A proved bound on its free trajectory, for stable linear models.
+
+With z = x - x* (relative to the fixed point), the margin y = c.x - theta of the threshold obeys
+y(t) = y_inf + sum_j g_j(t) z_j with g(t) = c exp(A t), hence
+
+    y(t) <= y_inf + sum_j max(gsup_j z_j, ginf_j z_j)   for all t >= 0.
+
+If the right side is negative the neuron cannot spike before its next input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.linalg import expm
+
+from neurosim.expressions import Expression, affine, evaluate, symbols
+from neurosim.expressions.tree import Operation, subtract, uses
+from neurosim.lower.model import LoweredModel
+from neurosim.lower.propagator import Coefficient, uniform
+
+#: Powers of the propagator are tabulated for the digits of the number of steps in this base.
+BASE, LEVELS = 256, 4
+_POINTS = 1 << 16
+
+
+@dataclass(frozen=True)
+class Sleep:
+    """What the event strategy needs to skip time.
+
+    Attributes
+    ----------
+    states : tuple of str
+    entries : tuple of (row, column)
+        The non-zero entries of powers of the propagator.
+    tables : (LEVELS, BASE, len(entries)) float64
+        Entry of P ** (digit * BASE ** level).
+    fixed_point, fixed_point_injected : mapping of state to Coefficient
+        x*, and its derivative with respect to an injected current; only where not zero.
+    margin : mapping of state to float
+        c.
+    theta : Coefficient
+    sup, inf : mapping of state to float
+        Bounds of g_j over t >= 0.
+    """
+
+    states: tuple[str, ...]
+    entries: tuple[tuple[str, str], ...]
+    tables: np.ndarray
+    fixed_point: Mapping[str, Coefficient]
+    fixed_point_injected: Mapping[str, Coefficient]
+    margin: Mapping[str, float]
+    theta: Coefficient
+    sup: Mapping[str, float]
+    inf: Mapping[str, float]
+
+
+def sleep_of(model: LoweredModel) -> Sleep | str:
+    """Return the bound and tables for a model, or the reason why its neurons cannot sleep."""
+    spec = model.spec
+    if not model.is_linear or set(model.linear) != set(model.states):
+        return "its equations are not all linear without noise"
+    if any(np.ndim(v) for v in model.full.generator.values()):
+        return "its time constants differ from neuron to neuron"
+    A = _generator(model)
+    if np.linalg.eigvals(A).real.max() >= -1e-12:
+        return "its linear part is not stable"
+    for (row, column), value in model.full.generator.items():
+        if column in model.hold and row not in model.hold and value != 0:
+            return f"{row} depends on {column}, which is held in the refractory period"
+    margin: dict[str, float] = {}
+    theta: Coefficient = np.inf
+    if spec.threshold is not None:
+        parts = _margin(model, spec.threshold)
+        if isinstance(parts, str):
+            return parts
+        margin, theta = parts
+    states = model.linear
+    c = np.array([margin.get(s, 0.0) for s in states])
+    sup, inf = _bounds(A, c, model.dt)
+    entries = tuple(model.full.matrix)
+    return Sleep(
+        states, entries, _tables(model, entries),
+        _solve(A, states, model.full.drive), _solve(A, states, model.full.drive_injected),
+        margin, theta, dict(zip(states, sup, strict=True)), dict(zip(states, inf, strict=True)),
+    )  # fmt: skip
+
+
+def _generator(model: LoweredModel) -> np.ndarray:
+    m = len(model.linear)
+    A = np.zeros((m, m))
+    for (row, column), value in model.full.generator.items():
+        A[model.linear.index(row), model.linear.index(column)] = value
+    return A
+
+
+def _margin(
+    model: LoweredModel, threshold: Expression
+) -> tuple[dict[str, float], Coefficient] | str:
+    """Return c and theta of the margin y = c.x - theta, which is >= 0 at a spike."""
+    reason = "its threshold is not a comparison of linear expressions"
+    if not isinstance(threshold, Operation) or uses(threshold, "previous"):
+        return reason
+    if threshold.op in (">", ">="):
+        difference = subtract(*threshold.args)
+    elif threshold.op in ("<", "<="):
+        difference = subtract(threshold.args[1], threshold.args[0])
+    else:
+        return reason
+    constants = set(model.values) | {"dt"}
+    parts = affine(difference, model.linear, constants)
+    if parts is None or "t" in symbols(difference):
+        return reason
+    values = dict(model.values) | {"dt": model.dt}
+    margin = {s: evaluate(e, values) for s, e in parts[0].items()}
+    if any(np.ndim(v) for v in margin.values()):
+        return reason
+    return {s: float(v) for s, v in margin.items()}, uniform(-np.asarray(evaluate(parts[1], values)))
+
+
+def _bounds(A: np.ndarray, c: np.ndarray, dt: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return sup and inf over t >= 0 of c exp(A t).
+
+    The threshold is tested at multiples of dt, so a grid of dt is exact; where the slowest decay
+    needs too many points, a coarser grid is widened by the largest change within its spacing.
+    """
+    slowest = 1.0 / -np.linalg.eigvals(A).real.max()
+    stride = max(1, int(np.ceil(40.0 * slowest / dt / _POINTS)))
+    P = expm(A * dt * stride)
+    g = c[None, :]
+    while g.shape[0] < _POINTS:
+        g = np.concatenate([g, g @ P])
+        P = P @ P
+    slack = 1e-9 * np.abs(g).max(axis=0) + 10.0 * np.abs(g[-1])
+    if stride > 1:
+        growth = np.exp(np.linalg.norm(A, 2) * dt * stride)
+        slack = slack + np.abs(g @ A).max() * dt * stride * growth
+    return g.max(axis=0) + slack, g.min(axis=0) - slack
+
+
+def _tables(model: LoweredModel, entries: tuple[tuple[str, str], ...]) -> np.ndarray:
+    states = model.linear
+    P = np.zeros((len(states), len(states)))
+    for (row, column), value in model.full.matrix.items():
+        P[states.index(row), states.index(column)] = value
+    rows = [states.index(r) for r, _ in entries]
+    columns = [states.index(c) for _, c in entries]
+    tables = np.empty((LEVELS, BASE, len(entries)))
+    for level in range(LEVELS):
+        power = np.eye(len(states))
+        for digit in range(BASE):
+            tables[level, digit] = power[rows, columns]
+            power = power @ P
+        P = power
+    tables[np.abs(tables) < 1e-150] = 0.0  # products of tiny numbers would become denormal
+    return tables
+
+
+def _solve(
+    A: np.ndarray, states: tuple[str, ...], drive: Mapping[str, Coefficient]
+) -> dict[str, Coefficient]:
+    inverse = -np.linalg.inv(A)
+    point: dict[str, Coefficient] = {}
+    for i, row in enumerate(states):
+        value = uniform(sum(np.asarray(drive.get(s, 0.0)) * inverse[i, j] for j, s in enumerate(states)))
+        if np.any(value != 0):
+            point[row] = value
+    return point
+
+
+def advanced(
+    model: LoweredModel, sleep: Sleep, saved: Mapping[str, Any], step: int
+) -> dict[str, np.ndarray]:
+    """Return the states of sleeping neurons at a later step, where they have not been touched.
+
+    Parameters
+    ----------
+    model, sleep
+        Of the population.
+    saved : mapping
+        ``states``, ``last`` (step of each neuron's last update), ``until`` (last step of its
+        refractory time) and ``injected``, arrays of shape (n,).
+    step : int
+        The step to advance to.
+    """
+    current = np.asarray(saved["injected"], float)
+    rest = {
+        s: sleep.fixed_point.get(s, 0.0) + sleep.fixed_point_injected.get(s, 0.0) * current
+        for s in sleep.states
+    }
+    z = {s: np.asarray(saved["states"][s], float) - rest[s] for s in sleep.states}
+    last, until = (np.asarray(saved[k], np.int64) for k in ("last", "until"))
+    held = np.clip(until - last, 0, step - last)
+    z = _powers(sleep, z, held, set(model.hold))
+    z = _powers(sleep, z, step - last - held, set())
+    return {s: z[s] + rest[s] for s in sleep.states}
+
+
+def _powers(
+    sleep: Sleep, z: Mapping[str, np.ndarray], steps: np.ndarray, frozen: set[str]
+) -> dict[str, np.ndarray]:
+    """Return P**steps z, neuron by neuron; frozen states stand still and drive nothing."""
+    for level in range(LEVELS):
+        digit = (steps >> (8 * level)) & (BASE - 1)
+        new = {s: z[s] if s in frozen else np.zeros_like(z[s]) for s in sleep.states}
+        for k, (row, column) in enumerate(sleep.entries):
+            if row not in frozen and column not in frozen:
+                new[row] = new[row] + sleep.tables[level, digit, k] * z[column]
+        z = new
+    return dict(z)

@@ -1,0 +1,161 @@
+"""Recorder: gathers what a runner recorded, in memory or on disk, into Results."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from neurosim.engines.base import Runner
+from neurosim.io.spike_writer import SpikeWriter
+from neurosim.lower.plan import Plan
+from neurosim.network import Network, Spikes
+from neurosim.results import Results, SpikeTrains, Traces, WeightTraces
+
+
+class Recorder:
+    """Collects recordings of a run.
+
+    Parameters
+    ----------
+    plan : Plan
+    network : Network
+    """
+
+    def __init__(self, plan: Plan, network: Network) -> None:
+        self._plan = plan
+        self._names = list(network.populations)
+        self._projections = network.projections
+        self._records: dict[int, Spikes] = {s.target.population.index: s for s in plan.spikes}
+        self.times: dict[int, list[np.ndarray]] = {p: [] for p in self._records}
+        self.ids: dict[int, list[np.ndarray]] = {p: [] for p in self._records}
+        self.states: list[list[np.ndarray]] = [[] for _ in plan.states]
+        self._writers: dict[int, SpikeWriter] = {}
+
+    def collect(self, runner: Runner) -> None:
+        """Take over what was recorded since the last call."""
+        spikes, states = runner.drain()
+        for p, (times, ids) in spikes.items():
+            target = self._records[p].target
+            if not target.is_whole:
+                kept = np.isin(ids, target.ids)
+                times, ids = times[kept], ids[kept]
+            if self._records[p].to is not None:
+                self._writer(p).append(times, ids)
+            elif times.size:
+                self.times[p].append(times)
+                self.ids[p].append(ids)
+        for k, values in enumerate(states):
+            if values.size:
+                self.states[k].append(values)
+
+    def _writer(self, p: int) -> SpikeWriter:
+        if p not in self._writers:
+            record = self._records[p]
+            assert record.to is not None
+            self._writers[p] = SpikeWriter(record.to, self._names[p])
+        return self._writers[p]
+
+    def finish(self, runner: Runner) -> None:
+        """Make files complete up to now."""
+        for writer in self._writers.values():
+            writer.flush(runner.time)
+
+    def state(self) -> dict[str, Any]:
+        """Return everything recorded so far as plain data, for a checkpoint."""
+        self._merge()
+        return {
+            "times": {p: parts[0] for p, parts in self.times.items() if parts},
+            "ids": {p: parts[0] for p, parts in self.ids.items() if parts},
+            "states": {k: parts[0] for k, parts in enumerate(self.states) if parts},
+        }
+
+    def restore(self, recorded: dict[str, Any], time: float) -> None:
+        """Take over what `state` returned; files are cut back to the time of the checkpoint."""
+        for name in ("times", "ids"):
+            for p, values in recorded[name].items():
+                getattr(self, name)[p] = [values]
+        for k, values in recorded["states"].items():
+            self.states[k] = [values]
+        for p, record in self._records.items():
+            if record.to is not None and time > 0:
+                self._writers[p] = SpikeWriter.resume(record.to, time)
+
+    def _merge(self) -> None:
+        for parts in [*self.times.values(), *self.ids.values(), *self.states]:
+            if len(parts) > 1:
+                parts[:] = [np.concatenate(parts)]
+
+    def results(self, runner: Runner, simulation: Any) -> Results:
+        """Return everything recorded so far."""
+        weights = {}
+        for item in self._plan.weights:
+            name = item.projection.name
+            weights[name] = self._weights(runner, name, item.interval)
+        return Results(
+            spikes={self._names[p]: self._spikes(p, runner.time) for p in self._records},
+            traces={self._names[r.population]: self._traces(k) for k, r in enumerate(self._plan.states)},
+            weights=weights,
+            metadata=_metadata(simulation, runner),
+            counters=runner.counters(),
+        )
+
+    def _spikes(self, p: int, time: float) -> SpikeTrains:
+        record = self._records[p]
+        target = record.target
+        if record.to is not None:
+            writer = self._writer(p)
+            writer.flush(time)
+            return writer.spikes()
+        times = np.concatenate([*self.times[p], np.zeros(0)])
+        ids = np.concatenate([*self.ids[p], np.zeros(0, np.int64)])
+        neuron_ids = None if target.is_whole else np.sort(target.ids)
+        return SpikeTrains(
+            times, ids, len(target), t_stop=time, name=self._names[p], neuron_ids=neuron_ids
+        )
+
+    def _traces(self, k: int) -> Traces:
+        record = self._plan.states[k]
+        shape = (0, len(record.names), record.ids.size)
+        values = np.concatenate([*self.states[k], np.zeros(shape)])
+        population = self._plan.populations[record.population]
+        assert population.model is not None
+        units = {s: population.model.spec.states[s].unit for s in record.names}
+        t = np.arange(1, values.shape[0] + 1) * record.every * self._plan.dt
+        return Traces(
+            {s: values[:, j] for j, s in enumerate(record.names)},
+            t, record.ids, units, population.name,
+        )  # fmt: skip
+
+    def _weights(self, runner: Runner, name: str, interval: float) -> WeightTraces:
+        edges = runner.edges(name)
+        times = np.arange(1, int(runner.time / interval + 1e-9) + 1) * interval
+        return WeightTraces(
+            edges.pre, edges.post, edges.weight, edges.delay_steps * self._plan.dt,
+            times=times, values=np.broadcast_to(edges.weight, (times.size, edges.weight.size)),
+            name=name,
+        )  # fmt: skip
+
+
+def _metadata(simulation: Any, runner: Runner) -> dict[str, Any]:
+    return {
+        "neurosim": package_version("neurosim"),
+        "numpy": np.__version__,
+        "numba": package_version("numba"),
+        "python": platform.python_version(),
+        "engine": repr(simulation.engine),
+        "seed": simulation.seed,
+        "connectivity_seed": simulation.connectivity_seed,
+        "dt": simulation.dt,
+        "duration": runner.time,
+    }
+
+
+def package_version(name: str) -> str:
+    """Return the version of an installed package, or "unknown"."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "unknown"
