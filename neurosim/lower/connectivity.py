@@ -19,6 +19,7 @@ from neurosim import random
 from neurosim.errors import DelayError
 from neurosim.lower.rows import Rows, plan_rows
 from neurosim.network.distributions import CONSTANT, Distribution, Lowered, draw
+from neurosim.network.projection import Projection
 from neurosim.network.rules import (
     AllToAll,
     Explicit,
@@ -42,6 +43,8 @@ class ConnectionSpec:
     ----------
     name : str
         Name of the projection.
+    pre_population, post_population : int
+        Indices of the two populations in the network.
     n_pre, n_post : int
         Sizes of the two views.
     pre_ids, post_ids : (n,) int64 or None
@@ -50,14 +53,13 @@ class ConnectionSpec:
         Whether both views are of one population.
     rule : Rule
         Which pairs are connected.
-    weight : float, Distribution or (n_synapses,) float64
-        Weights in the receptor's unit; an array with Explicit only.
-    delay : float, Distribution or (n_synapses,) float64
-        Delays [ms]; an array with Explicit only.
+    weight : Lowered or (n_synapses,) float64
+        Weights in the receptor's unit, with their signs; an array with Explicit only.
+    delay : Lowered or (n_synapses,) int64
+        What to draw delays [ms] from, or given delays in steps (with Explicit only). One delay
+        for all is a ``CONSTANT`` in ms, already checked against the grid.
     dt : float
         Step [ms].
-    round_delays : bool
-        Whether given delays may be rounded to the nearest step; drawn ones always are.
     key : tuple of int
         Philox key words.
     receptors : tuple of int
@@ -66,56 +68,31 @@ class ConnectionSpec:
         Whether the size of the weight is stored, without its sign.
     constant : bool
         Whether one weight holds for the whole projection, so that none need be stored.
-
-    Raises
-    ------
-    DelayError
-        If a given delay is shorter than `dt` or not on the grid.
     """
 
     name: str
+    pre_population: int
+    post_population: int
     n_pre: int
     n_post: int
-    pre_ids: I64 | None = None
-    post_ids: I64 | None = None
-    same: bool = False
+    pre_ids: I64 | None
+    post_ids: I64 | None
+    same: bool
     rule: Rule
-    weight: float | Distribution | F64
-    delay: float | Distribution | F64
+    weight: Lowered | F64
+    delay: Lowered | I64
     dt: float
-    round_delays: bool = False
     key: tuple[int, int]
-    receptors: tuple[int, int] = (0, 0)
-    absolute: bool = False
-    constant: bool = False
-
-    def __post_init__(self) -> None:
-        self.lowered_delay()
-
-    def lowered_weight(self) -> Lowered | F64:
-        """Return the weights as an engine draws or reads them, with their signs."""
-        if isinstance(self.weight, np.ndarray):
-            return self.weight
-        if isinstance(self.weight, Distribution):
-            return self.weight.lower()
-        return Lowered(CONSTANT, float(self.weight))
-
-    def lowered_delay(self) -> Lowered | I64:
-        """Return the delays: drawn ones in ms, given ones in steps.
-
-        An array has one number of steps a synapse; a single number of steps cannot be told from
-        a delay in ms, so it stays in ms, as a ``CONSTANT`` that is on the grid.
-        """
-        if isinstance(self.delay, Distribution):
-            return self.delay.lower()
-        steps = _given_steps(self.delay, self.dt, self.round_delays, self.name)
-        return steps if steps.ndim else Lowered(CONSTANT, float(self.delay))
+    receptors: tuple[int, int]
+    absolute: bool
+    constant: bool
 
     @property
     def constant_weight(self) -> float:
         """The weight as the receptor sees it, where `constant`."""
-        weight = float(self.weight)  # type: ignore[arg-type]
-        return (abs(weight) if self.absolute else weight) + 0.0
+        if not isinstance(self.weight, Lowered) or self.weight.kind != CONSTANT:
+            raise ValueError(f"projection {self.name!r} has more than one weight")
+        return (abs(self.weight.p0) if self.absolute else self.weight.p0) + 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,8 +138,59 @@ class Edges:
         return self.take(np.lexsort((self.post, self.pre)))
 
 
-def _given_steps(delay: float | F64, dt: float, rounding: bool, name: str) -> I64:
-    """Return delays given as numbers [ms] in steps, checked against the grid."""
+def specify(
+    projection: Projection, *, dt: float, connectivity_seed: int, absolute: bool = False
+) -> ConnectionSpec:
+    """Return the specification of a projection for the step `dt`.
+
+    Parameters
+    ----------
+    projection : Projection
+        The description.
+    dt : float
+        Step [ms].
+    connectivity_seed : int
+        Seed of edges, weights and delays.
+    absolute : bool, default False
+        Store the size of each weight without its sign (conductances).
+
+    Raises
+    ------
+    DelayError
+        If a given delay is shorter than `dt` or not on the grid.
+    """
+    pre, post = projection.pre.population, projection.post.population
+    names = list(post.model.receptors)
+    positive, negative = projection.receptors
+    weight, delay = projection.weight, projection.delay
+    return ConnectionSpec(
+        name=projection.name,
+        pre_population=pre.index,
+        post_population=post.index,
+        n_pre=projection.pre.n,
+        n_post=projection.post.n,
+        pre_ids=None if projection.pre.is_whole else projection.pre.ids,
+        post_ids=None if projection.post.is_whole else projection.post.ids,
+        same=pre is post,
+        rule=projection.rule,
+        weight=weight if isinstance(weight, np.ndarray) else _lowered(weight),
+        delay=_lowered(delay)
+        if isinstance(delay, Distribution)
+        else _given_delay(delay, dt, projection.round_delays, projection.name),
+        dt=dt,
+        key=random.stream_key(connectivity_seed, "connect", pre.name, post.name, projection.name),
+        receptors=(names.index(positive), names.index(negative)),
+        absolute=absolute,
+        constant=isinstance(weight, float) and projection.synapse is None,
+    )
+
+
+def _lowered(value: float | Distribution) -> Lowered:
+    return value.lower() if isinstance(value, Distribution) else Lowered(CONSTANT, value)
+
+
+def _given_delay(delay: float | F64, dt: float, rounding: bool, name: str) -> Lowered | I64:
+    """Check delays given as numbers [ms] against the grid; arrays become steps."""
     values = np.atleast_1d(delay)
     steps = np.rint(values / dt)
     short = steps < 1 if rounding else values < dt * (1 - 1e-6)
@@ -174,10 +202,12 @@ def _given_steps(delay: float | F64, dt: float, rounding: bool, name: str) -> I6
         )
     if off_grid.any() and not rounding:
         raise DelayError(
-            f"projection {name!r}: {_which(off_grid, values)} not a multiple of the step "
-            f"dt = {dt:g} ms. Change delay or dt, or pass round_delays=True to connect."
+            f"projection {name!r}: {_which(off_grid, values)} not on the grid of dt = {dt:g} ms. "
+            "Use multiples of dt, or pass round_delays=True to connect."
         )
-    return steps.astype(np.int64).reshape(np.shape(delay))
+    if isinstance(delay, np.ndarray):
+        return steps.astype(np.int64)
+    return Lowered(CONSTANT, float(delay))
 
 
 def _which(wrong: NDArray[np.bool_], values: F64) -> str:
@@ -233,14 +263,11 @@ def expand(spec: ConnectionSpec) -> Edges:
     pre_view, post_view = (column, row) if rows.by_target else (row, column)
     pre = pre_view if spec.pre_ids is None else spec.pre_ids[pre_view]
     post = post_view if spec.post_ids is None else spec.post_ids[post_view]
-    lowered_weight, lowered_delay = spec.lowered_weight(), spec.lowered_delay()
     weight = (
-        draw(lowered_weight, word1)
-        if isinstance(lowered_weight, Lowered)
-        else lowered_weight[rows.order]
+        draw(spec.weight, word1) if isinstance(spec.weight, Lowered) else spec.weight[rows.order]
     )
-    if isinstance(lowered_delay, Lowered):
-        delay = draw(lowered_delay, word2)
+    if isinstance(spec.delay, Lowered):
+        delay = draw(spec.delay, word2)
         steps = np.rint(delay / spec.dt).astype(np.int64)
         short = np.flatnonzero(steps < 1)
         if short.size:
@@ -249,7 +276,7 @@ def expand(spec: ConnectionSpec) -> Edges:
                 spec, short.size, delay.size, delay.min(), int(pre[first]), int(post[first])
             )
     else:
-        steps = lowered_delay[rows.order]
+        steps = spec.delay[rows.order]
     receptor = np.where(weight < 0, spec.receptors[1], spec.receptors[0]).astype(np.int64)
     stored = (np.abs(weight) if spec.absolute else weight) + 0.0  # never -0.0
     edges = Edges(pre, post, stored, steps, receptor)
