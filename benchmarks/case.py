@@ -32,8 +32,11 @@ class Case:
     shorter :
         Measured model time [ms] of slow simulators, if it differs.
     required :
-        How many times faster than each peer neurosim float32 has to be. "rtf" is an upper limit
-        of the real-time factor, "build_s" of construction [s], "peak_rss_mb" of memory [MB].
+        How many times faster than each peer neurosim float32 has to be ("brian2", "nest").
+    limits :
+        Upper limits of its own measurements: "rtf", "build_s" [s], "peak_rss_mb" [MB].
+    share_of :
+        Another case and the largest share of its real-time factor that this one may take.
     measure :
         "rtf" compares simulation time per model time, "wall_s" the whole process.
     prepare :
@@ -53,6 +56,8 @@ class Case:
     absent: Mapping[str, str] = field(default_factory=dict)
     shorter: Mapping[str, float] = field(default_factory=dict)
     required: Mapping[str, float] = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=dict)
+    share_of: tuple[str, float] | None = None
     measure: str = "rtf"
     prepare: Callable[[], None] | None = None
 

@@ -48,4 +48,6 @@ def measure(case: Case, *, threads: int, precision: str, model_ms: float) -> dic
 
 
 def _counts(sim: Any) -> dict[str, int]:
-    return {name: int(sim.counters[name]) for name in ("spikes", "synaptic_events", "neuron_updates")}
+    return {
+        name: int(sim.counters[name]) for name in ("spikes", "synaptic_events", "neuron_updates")
+    }

@@ -5,5 +5,7 @@ from case import Case
 from . import balanced, coba, cuba, fly, microcircuit, sparse
 
 CASES: dict[str, Case] = {
-    name: case for module in (cuba, coba, balanced, microcircuit, sparse, fly) for name, case in module.CASES.items()
+    name: case
+    for module in (cuba, coba, balanced, microcircuit, sparse, fly)
+    for name, case in module.CASES.items()
 }

@@ -136,6 +136,6 @@ CASES = {
     "microcircuit_100": _case(
         1.0, model_ms=5000.0, limit_s=600.0,
         absent=NOT_ASKED | {"nest": "left out: 299 million synapses take more than 20 GB in NEST"},
-        required={"rtf": 3.5, "build_s": 45.0, "peak_rss_mb": 6000.0},
+        limits={"rtf": 3.5, "build_s": 45.0, "peak_rss_mb": 6000.0},
     ),
 }  # fmt: skip

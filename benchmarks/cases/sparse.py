@@ -105,7 +105,7 @@ def _case(rate: float, **options: Any) -> Case:
         title=f"sparse activity, 100,000 neurons with 100 synapses each, {rate:g} spikes/s"
         if rate
         else "the same, silent",
-        drive="a list of spikes drawn once (Poisson, one train a neuron), given to every simulator, "
+        drive="a list of spikes drawn once (Poisson, one train a neuron), given to all simulators, "
         "each making its neuron fire once through one strong synapse: spike_source, "
         "spike_generator (only for neurons that have a spike), SpikeGeneratorGroup; recurrent "
         "synapses stay below threshold" if rate else "none; the start decays to rest",
@@ -117,6 +117,6 @@ def _case(rate: float, **options: Any) -> Case:
 
 CASES = {
     "sparse": _case(0.1, required={"brian2": 70.0}),
-    "sparse_tenth": _case(0.01),
-    "sparse_silent": _case(0.0),
+    "sparse_tenth": _case(0.01, share_of=("sparse", 0.12)),
+    "sparse_silent": _case(0.0, share_of=("sparse", 0.02)),
 }
