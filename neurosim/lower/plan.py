@@ -6,19 +6,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from neurosim.errors import NetworkError, ParameterError, RecordingError
-from neurosim.lower.connectivity import ConnectionSpec
+from neurosim.lower.connectivity import ConnectionSpec, specify
 from neurosim.lower.grid import to_steps
 from neurosim.lower.model import LoweredModel, lower_model
 from neurosim.lower.poisson import PoissonProcess, poisson_process
 from neurosim.models.base import NeuronModel, check_values
 from neurosim.models.sources import inhomogeneous_poisson, parrot, poisson, spike_source
 from neurosim.network import NoiseCurrent, Spikes, State, StepCurrent, Weights
+from neurosim.network.distributions import CONSTANT, Lowered
 from neurosim.random import philox, stream_key
 
 
@@ -230,29 +231,12 @@ def _connection(c: Any, dt: float, connectivity_seed: int) -> ConnectionPlan:
             f"projection {c.name!r}: plastic synapses are not available in this version; "
             "leave out synapse=."
         )
-    pre, post = c.pre.population, c.post.population
-    names = list(post.model.receptors)
-    positive, negative = c.receptors
-    # a parrot counts the spikes that reach it, whatever their weight
-    weight = 1.0 if isinstance(post.model, parrot) else c.weight
-    spec = ConnectionSpec(
-        name=c.name,
-        n_pre=c.pre.n,
-        n_post=c.post.n,
-        pre_ids=None if c.pre.is_whole else c.pre.ids,
-        post_ids=None if c.post.is_whole else c.post.ids,
-        same=pre is post,
-        rule=c.rule,
-        weight=weight,
-        delay=c.delay,
-        dt=dt,
-        round_delays=c.round_delays,
-        key=stream_key(connectivity_seed, "connect", pre.name, post.name, c.name),
-        receptors=(names.index(positive), names.index(negative)),
-        absolute=isinstance(post.model, NeuronModel) and post.model.spec.absolute,
-        constant=isinstance(weight, float),
-    )
-    return ConnectionPlan(c.name, pre.index, post.index, spec)
+    model = c.post.population.model
+    absolute = isinstance(model, NeuronModel) and model.spec.absolute
+    spec = specify(c, dt=dt, connectivity_seed=connectivity_seed, absolute=absolute)
+    if isinstance(model, parrot):  # it counts the spikes that reach it, whatever their weight
+        spec = replace(spec, weight=Lowered(CONSTANT, 1.0), receptors=(0, 0), constant=True)
+    return ConnectionPlan(c.name, spec.pre_population, spec.post_population, spec)
 
 
 def _input(i: Any, dt: float, seed: int) -> InputPlan:
