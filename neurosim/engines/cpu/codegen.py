@@ -24,7 +24,7 @@ import numpy as np
 from numba import carray, cfunc, njit, types
 
 from neurosim.engines.cpu.kernels.functions import {exp} as exp, {exprel} as exprel
-from neurosim.engines.cpu.kernels.intrinsics import pointer
+from neurosim.engines.cpu.kernels.intrinsics import pointer, prefetch
 from math import cos, log, sin, sqrt, tanh
 
 REAL = np.{real}

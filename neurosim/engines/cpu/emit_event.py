@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from neurosim.engines.cpu.codegen import Coefficients
 
 
+#: Entries of the list of touched neurons that memory is asked for ahead of their use.
+_AHEAD = 12
+
+
 def event_lines(model: LoweredModel, sleep: Sleep, coefficients: Coefficients) -> Lines:
     """Return the kernels of the event strategy: event, settle, advance, peek."""
     return _EventEmitter(model, sleep, coefficients).lines()
@@ -141,29 +145,59 @@ class _EventEmitter:
             test = f"{test} and until[i] < now"
         return [f"if {test}:", *indent(i_reset)]
 
+    def _neuron_of(self, channel: str) -> Lines:
+        """Return lines that set `i` to the neuron of a channel."""
+        wraps = ["if i >= n:", "    i -= n"] * (len(self.model.receptors) - 1)
+        return [f"i = {channel}", *wraps]
+
+    def _ask_ahead(self) -> Lines:
+        """Return lines that ask for the memory of an entry to come: the list is in no order."""
+        arrays = ["last", "is_awake", *(f"x_{s}" for s in self.model.states)]
+        arrays += ["until"] if self.step.held else []
+        return [
+            f"ahead = np.int64(touched[min(q + {_AHEAD}, n_touched[0] - 1)])",
+            "prefetch(arrivals, ahead)",
+            *self._neuron_of("ahead"),
+            *(f"prefetch({name}, i)" for name in arrays),
+        ]
+
+    def _arrive(self) -> Lines:
+        """Return lines that add what arrived.
+
+        Where two receptors act on one state they are applied together and in order, so that the
+        sum does not depend on which was listed first.
+        """
+        receptors = self.model.receptors
+        targets = [s for _, effects in receptors for s, _ in effects]
+        together = len(set(targets)) < len(targets)
+        lines: Lines = []
+        for k, (name, effects) in enumerate(receptors):
+            index = f"{k} * n + i"
+            text = "(ZERO if held else arrived)" if name in self.model.ignore else "arrived"
+            apply = [
+                f"arrived = arrivals[{index}]",
+                f"arrivals[{index}] = UNTOUCHED",
+                *(f"x_{s}[i] += {self.step.weighted(name, s, f, text)}" for s, f in effects),
+            ]
+            lines += apply if together else [f"if channel == {index}:", *indent(apply)]
+        return lines
+
     # ---- kernels
 
     def _event(self) -> Lines:
-        model = self.model
-        n_receptors = len(model.receptors)
         lines = [
-            *self.step.receptor_rows(),
+            f"arrivals = carray(pointer(row), ({len(self.model.receptors)} * n,), REAL)",
             "spikes = carray(pointer(out), (n,), np.int32)",
             f"n_touched = carray(pointer(B[{layout.N_TOUCHED}]), (1,), np.int64)",
             f"touched = carray(pointer(B[{layout.TOUCHED}]), (B[{layout.CAPACITY}],), np.int32)",
             f"n_awake = B[{layout.N_AWAKE}]",
             "for q in range(n_touched[0]):",
         ]
-        touch = ["i = np.int64(touched[q])"]
-        touch += ["if i >= n:", "    i -= n"] * (n_receptors - 1)
-        touch += [f"q{k} = r{k}[i]" for k in range(n_receptors)]
-        touch += [f"r{k}[i] = UNTOUCHED" for k in range(n_receptors)]
+        touch = [*self._ask_ahead(), "channel = np.int64(touched[q])", *self._neuron_of("channel")]
         touch += ["if last[i] != now:", *indent([*self._to_now(), *self._store()])]
         if self.step.held:
             touch.append("held = until[i] >= now")
-        for k, (name, effects) in enumerate(model.receptors):
-            text = f"(ZERO if held else q{k})" if name in model.ignore else f"q{k}"
-            touch += [f"x_{s}[i] += {self.step.weighted(name, s, f, text)}" for s, f in effects]
+        touch += self._arrive()
         touch += [
             "if is_awake[i] == 0:",
             *indent(["is_awake[i] = 1", "awake[n_awake] = np.int32(i)", "n_awake += 1"]),

@@ -11,9 +11,11 @@ from numba import carray, njit
 
 from neurosim.engines.cpu.kernels import layout as L
 from neurosim.engines.cpu.kernels.drive import touch
-from neurosim.engines.cpu.kernels.intrinsics import pointer
+from neurosim.engines.cpu.kernels.intrinsics import pointer, prefetch
 
 _OPTIONS = {"cache": True, "error_model": "numpy", "nogil": True}
+#: Synapses that memory is asked for ahead of their use.
+_AHEAD = 16
 
 
 @njit(**_OPTIONS)
@@ -44,6 +46,8 @@ def scatter_touching(packed, weights, constant, first, last, pop, ring, base, bi
     n_touched = carray(pointer(pop[L.P_N_TOUCHED]), (1,), np.int64)
     touched = carray(pointer(pop[L.P_TOUCHED]), (1,), np.int32)
     for k in range(first, last):
+        ahead = np.int64(packed[min(k + _AHEAD, last - 1)]) + base
+        prefetch(ring, ahead - (size if ahead >= size else 0))
         index = np.int64(packed[k]) + base
         index -= size if index >= size else 0
         weight = weights[k] if weights.size > 0 else constant

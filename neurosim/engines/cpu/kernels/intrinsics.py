@@ -11,7 +11,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-_I64 = ir.IntType(64)
+_I32, _I64 = ir.IntType(32), ir.IntType(64)
 
 
 @intrinsic
@@ -70,6 +70,22 @@ def atomic_load(typingctx: Any, address: Any) -> Any:
     return types.int64(types.int64), generate
 
 
+@intrinsic
+def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
+    """Ask for the cache line of ``array[index]`` (one-dimensional), which need not exist."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        place = builder.bitcast(builder.gep(data, [args[1]]), ir.PointerType(ir.IntType(8)))
+        kind = ir.FunctionType(ir.VoidType(), [ir.PointerType(ir.IntType(8)), _I32, _I32, _I32])
+        name = "llvm.prefetch.p0"
+        function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+        builder.call(function, [place, _I32(0), _I32(3), _I32(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
+
+
 def _bit_cast(source: Any, target: Any) -> Any:
     @intrinsic
     def cast(typingctx: Any, value: Any) -> Any:
@@ -91,7 +107,6 @@ yield_core = types.ExternalFunction(
     "SwitchToThread" if sys.platform == "win32" else "sched_yield", types.int32()
 )
 
-_I32 = ir.IntType(32)
 _IS_X86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
 _FLUSH = 0x8040  # flush to zero and denormals are zero, in MXCSR
 
