@@ -126,6 +126,13 @@ def _new_batch():
 
 
 @njit(**_OPTIONS)
+def _read(n, first, source, out):
+    """Copy n given values (a slice assignment would take seconds to compile)."""
+    for i in range(n):
+        out[i] = source[first + i]
+
+
+@njit(**_OPTIONS)
 def _emit(n, first, batch, values, place, counting, statistics, smallest):
     """Count or place the first n synapses of the batch, which is at `first` in the projection."""
     if counting:
@@ -136,11 +143,11 @@ def _emit(n, first, batch, values, place, counting, statistics, smallest):
             place.pointers[place.owner[post], place.segment[pre]] += 1
         return
     if values.weight_kind == GIVEN:
-        batch.weight[:n] = values.weight[first : first + n]
+        _read(n, first, values.weight, batch.weight)
     else:
         draw_buffer(values.weight_kind, values.weight, batch.w1, n, batch.weight)
     if values.delay_kind == GIVEN:
-        batch.steps[:n] = values.delay_steps[first : first + n]
+        _read(n, first, values.delay_steps, batch.steps)
     else:
         _draw_steps(n, batch, values, statistics, smallest)
     longest = batch.steps[0]
@@ -217,7 +224,7 @@ def _columns(n, first, choice, batch):
         for i in range(n):
             batch.column[i] = batch.row[i]
     else:
-        batch.column[:n] = choice.columns[first : first + n]
+        _read(n, first, choice.columns, batch.column)
 
 
 @njit(**_OPTIONS)
