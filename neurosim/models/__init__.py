@@ -9,6 +9,14 @@ from neurosim.models.aeif import aeif_cond_alpha, aeif_cond_exp, aeif_psc_exp
 from neurosim.models.alif import alif_psc_exp
 from neurosim.models.base import Model, NeuronModel, neuron_model_from_declaration
 from neurosim.models.declare import Parameter, Refractory, State, param, state
+from neurosim.models.glif_psc import (
+    glif1_psc,
+    glif2_psc,
+    glif3_psc,
+    glif4_psc,
+    glif5_psc,
+    glif_psc,
+)
 from neurosim.models.hodgkin_huxley import hh_cond_exp_traub, hh_psc_alpha
 from neurosim.models.iaf_cond_alpha import iaf_cond_alpha
 from neurosim.models.iaf_cond_exp import iaf_cond_exp
@@ -42,6 +50,12 @@ __all__ = [
     "aeif_cond_exp",
     "aeif_psc_exp",
     "alif_psc_exp",
+    "glif1_psc",
+    "glif2_psc",
+    "glif3_psc",
+    "glif4_psc",
+    "glif5_psc",
+    "glif_psc",
     "hh_cond_exp_traub",
     "hh_psc_alpha",
     "iaf_cond_alpha",
