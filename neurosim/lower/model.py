@@ -69,7 +69,7 @@ class LoweredModel:
     @property
     def is_linear(self) -> bool:
         """Whether every state is propagated exactly and without noise."""
-        return not self.stepped and not self.mapped and not self.noise
+        return not (self.stepped or self.mapped or self.noise or self.full.noise)
 
 
 def lower_model(
