@@ -293,7 +293,7 @@ def _columns(rows: Rows, key: tuple[int, int]) -> tuple[I64, I64, I64]:
     start = np.cumsum(rows.degree) - rows.degree
     number = np.arange(row.size) - np.repeat(start, rows.degree)
     if rows.mode == "list":
-        return row, number, rows.columns
+        return row, number, rows.columns[rows.order]
     if rows.mode == "one":
         return row, number, row
     if rows.mode == "all":

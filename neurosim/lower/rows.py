@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 I64 = NDArray[np.int64]
 Mode = Literal["draw", "unique", "skip", "all", "one", "list"]
-SOURCE, PAIR = 1, 2  # third counter word: sources of FixedTotalNumber; its different pairs
+SOURCE = 1  # third counter word of the draws of sources for FixedTotalNumber
 _BLOCK = 1 << 20  # draws at a time, to bound memory
 
 
@@ -54,9 +54,9 @@ class Rows:
     inverse_log : float
         ``1 / log(1 - p)`` for ``"skip"``.
     columns : (n_synapses,) int64
-        The columns for ``"list"``, by row.
+        The columns for ``"list"``, in the user's order.
     order : (n_synapses,) int64
-        For Explicit, the position of each of these in the user's arrays.
+        For ``"list"``, positions in the user's arrays, sorted by row.
     """
 
     by_target: bool
@@ -105,12 +105,9 @@ def plan_rows(spec: ConnectionSpec, counter: CountSources | None = None) -> Rows
     if isinstance(rule, FixedIndegree | FixedOutdegree):
         mode = "draw" if rule.multapses else "unique"
         degree = np.full(n_rows, rule.k, np.int64)
-    elif isinstance(rule, FixedTotalNumber) and rule.multapses:
-        degree = (counter or count_sources)(spec, excluded)
     elif isinstance(rule, FixedTotalNumber):
-        mode = "list"
-        pre, columns = _different_pairs(spec, excluded)
-        degree = np.bincount(pre, minlength=n_rows)
+        mode = "draw" if rule.multapses else "unique"
+        degree = (counter or count_sources)(spec, excluded)
     elif isinstance(rule, FixedProbability) and 0.0 < rule.p < 1.0:
         mode = "skip"
         inverse_log = 1.0 / random.log1p(-rule.p)
@@ -123,12 +120,24 @@ def plan_rows(spec: ConnectionSpec, counter: CountSources | None = None) -> Rows
         degree = np.ones(n_rows, np.int64)
     elif isinstance(rule, Explicit):
         mode = "list"
-        order = np.argsort(rule.pre, kind="stable")
-        columns = rule.post[order]
+        order = _stable_order(rule.pre)
+        columns = rule.post
         degree = np.bincount(rule.pre, minlength=n_rows)
     else:
         raise NetworkError(f"projection {spec.name!r}: unknown connection rule {rule!r}.")
     return Rows(by_target, n_rows, n_columns, mode, degree, excluded, inverse_log, columns, order)
+
+
+def _stable_order(rows: I64) -> I64:
+    """Return the stable order of numbers below 2**32.
+
+    By halves of 16 bits, for which NumPy has a radix sort: two to four times as fast as at once.
+    """
+    order = np.argsort((rows & 0xFFFF).astype(np.uint16), kind="stable")
+    if rows.size and rows.max() > 0xFFFF:
+        high = (rows >> 16).astype(np.uint16)
+        order = order[np.argsort(high[order], kind="stable")]
+    return order
 
 
 def _own_columns(spec: ConnectionSpec, by_target: bool) -> I64:
@@ -144,8 +153,10 @@ def _own_columns(spec: ConnectionSpec, by_target: bool) -> I64:
 def count_sources(spec: ConnectionSpec, excluded: I64) -> I64:
     """Return how many synapses of FixedTotalNumber each source gets.
 
-    Draw ``i`` chooses a source and, where autapses are excluded, a trial target; a trial that is
-    the source itself is dropped. As many draws follow as were dropped, until none is.
+    Draw ``i`` chooses a source and a trial number below the number of targets. With multapses a
+    draw counts unless the trial is the source itself and autapses are excluded. Without, it counts
+    if the trial is below the number of targets that the source has left: so each pair left is
+    equally likely, as in drawing pairs from an urn; which targets they are is drawn by row.
     """
     rule: Any = spec.rule
     counts = np.zeros(spec.n_pre, np.int64)
@@ -155,33 +166,12 @@ def count_sources(spec: ConnectionSpec, excluded: I64) -> I64:
         index = np.arange(start, stop)
         w0, w1, w2, w3 = random.philox(index & 0xFFFFFFFF, index >> 32, SOURCE, 0, *spec.key)
         source = random.integer_below(spec.n_pre, w0, w3)
-        own = excluded[source]
-        source = source[(own < 0) | (random.integer_below(spec.n_post, w1, w2) != own)]
-        counts += np.bincount(source, minlength=spec.n_pre)
-        start, missing = stop, missing - source.size
+        trial = random.integer_below(spec.n_post, w1, w2)
+        if rule.multapses:
+            counts += np.bincount(source[trial != excluded[source]], minlength=spec.n_pre)
+        else:
+            pool = spec.n_post - (excluded >= 0)
+            for s, t in zip(source, trial, strict=True):
+                counts[s] += t < pool[s] - counts[s]
+        start, missing = stop, rule.n - int(counts.sum())
     return counts
-
-
-def _different_pairs(spec: ConnectionSpec, excluded: I64) -> tuple[I64, I64]:
-    """Return the first `n` different pairs of a stream of uniform ones, stably sorted by source."""
-    rule: Any = spec.rule
-    pairs = spec.n_pre * spec.n_post - int((excluded >= 0).sum())
-    codes = np.empty(0, np.int64)
-    start = 0
-    while codes.size < rule.n:
-        missing = rule.n - codes.size
-        # About as many as are needed: a draw is new with probability 1 - codes.size / pairs.
-        tries = int(missing * pairs / (pairs - codes.size)) + 64
-        index = np.arange(start, start + min(tries, 16 * _BLOCK))
-        start += index.size
-        w0, w1, w2, w3 = random.philox(index & 0xFFFFFFFF, index >> 32, PAIR, 0, *spec.key)
-        pre = random.integer_below(spec.n_pre, w0, w3)
-        post = random.integer_below(spec.n_post, w1, w2)
-        allowed = post != excluded[pre]
-        new = pre[allowed] * spec.n_post + post[allowed]
-        codes = np.concatenate([codes, new])
-        _, first = np.unique(codes, return_index=True)
-        codes = codes[np.sort(first)][: rule.n]
-    pre, post = np.divmod(codes, spec.n_post)
-    order = np.argsort(pre, kind="stable")
-    return pre[order], post[order]

@@ -198,7 +198,14 @@ def test_rows_longer_than_a_batch():
 
 
 @pytest.mark.parametrize(
-    "rule", [FixedTotalNumber(1_000_000), FixedIndegree(1000), FixedProbability(1.0)], ids=repr
+    "rule",
+    [
+        FixedTotalNumber(1_000_000),
+        FixedTotalNumber(500_000, multapses=False),
+        FixedIndegree(1000),
+        FixedProbability(1.0),
+    ],
+    ids=repr,
 )
 def test_building_needs_little_more_memory_than_the_result(rule):
     (small,) = specs_of([FixedOutdegree(1)], weight=Normal(0, 1), delay=Uniform(0.5, 3))

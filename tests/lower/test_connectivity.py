@@ -164,6 +164,13 @@ def test_explicit_keeps_values_with_their_pairs_and_order_within_a_source():
     assert edges.receptor.tolist() == [0, 0, 0, 1]
 
 
+def test_explicit_edges_of_a_large_population_are_sorted_stably():
+    pre = np.random.default_rng(1).integers(0, 200_000, 5000)
+    pre[::2] = pre[0]
+    edges = expand(make(Explicit(pre, np.arange(5000)), 200_000, 5000))
+    assert edges.post.tolist() == np.argsort(pre, kind="stable").tolist()
+
+
 def test_views_are_mapped_to_ids():
     edges = expand(make(AllToAll(), pre=[5, 3], post=[9]))
     assert pairs(edges) == [(3, 9), (5, 9)]

@@ -2,8 +2,8 @@
 
 All projections of one source population form a bundle. Each thread holds the synapses onto its
 own targets, grouped by source and then by projection. Two passes generate every synapse twice,
-so that it goes straight to its place and there is never a list of edges; the exceptions are
-Explicit and FixedTotalNumber without multapses, which are lists by nature.
+so that it goes straight to its place and there is never a list of edges. Lists that the user gave
+(Explicit) are read through an index sorted by source.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class _Job:
         self.spec = spec
         self.rows = plan_rows(spec, lambda s, excluded: _count_sources(s, excluded, workers))
         self.choice = _choice(self.rows, spec)
-        self.values = _values(self.rows, spec)
+        self.values = _values(spec)
         post = np.arange(spec.n_post) if spec.post_ids is None else spec.post_ids
         bounds = layout.bounds[target]
         owner = np.searchsorted(bounds, post, side="right") - 1
@@ -364,36 +364,40 @@ def _choice(rows: Rows, spec: ConnectionSpec) -> gen.Choice:
         start=np.cumsum(rows.degree) - rows.degree,
         excluded=rows.excluded,
         columns=rows.columns,
+        order=rows.order,
         p=spec.rule.p if isinstance(spec.rule, FixedProbability) else 0.0,
         inverse_log=rows.inverse_log,
     )
 
 
-def _values(rows: Rows, spec: ConnectionSpec) -> gen.Values:
+def _values(spec: ConnectionSpec) -> gen.Values:
     weight_kind, delay_kind = gen.GIVEN, gen.GIVEN
     delay, delay_steps = np.zeros(4), np.zeros(0, np.int64)
     if isinstance(spec.weight, Lowered):
         weight_kind, weight = spec.weight.kind, np.array(spec.weight[1:])
     else:
-        weight = spec.weight[rows.order]
+        weight = spec.weight
     if isinstance(spec.delay, Lowered):
         delay_kind, delay = spec.delay.kind, np.array(spec.delay[1:])
     else:
-        delay_steps = spec.delay[rows.order]
+        delay_steps = spec.delay
     return gen.Values(*_key(spec), weight_kind, weight, delay_kind, delay, delay_steps, spec.dt)
 
 
 def _count_sources(spec: ConnectionSpec, excluded: I64, workers: int) -> I64:
     """Do what `neurosim.lower.rows.count_sources` does, faster."""
     rule: Any = spec.rule
+    if not rule.multapses:
+        different = np.zeros(spec.n_pre, np.int64)
+        gen.count_different(rule.n, spec.n_post, excluded, *_key(spec), different)
+        return different
     counts = np.zeros((workers, spec.n_pre), np.int64)
     start, missing = 0, rule.n
     while missing:
         edges = np.linspace(start, start + missing, workers + 1).astype(np.int64)
         calls = [
             functools.partial(
-                gen.count_sources_between, first, last, spec.n_pre, spec.n_post, excluded,
-                *_key(spec), part,
+                gen.count_sources_between, first, last, spec.n_post, excluded, *_key(spec), part
             )
             for first, last, part in zip(edges[:-1], edges[1:], counts, strict=True)
         ]  # fmt: skip

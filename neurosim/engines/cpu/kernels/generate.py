@@ -51,7 +51,8 @@ class Choice(NamedTuple):
     degree: Any  # int64 (n_rows,)
     start: Any  # int64 (n_rows,)
     excluded: Any  # int64 (n_rows,)
-    columns: Any  # int64 (n_synapses,) for LIST
+    columns: Any  # int64 (n_synapses,) for LIST, in the user's order
+    order: Any  # int64 (n_synapses,) for LIST: positions in the user's arrays by row
     p: float
     inverse_log: float
 
@@ -62,10 +63,10 @@ class Values(NamedTuple):
     key0: Any  # uint32
     key1: Any  # uint32
     weight_kind: int
-    weight: Any  # float64 (4,) parameters, or (n_synapses,) by row if GIVEN
+    weight: Any  # float64 (4,) parameters, or (n_synapses,) in the user's order if GIVEN
     delay_kind: int
     delay: Any  # float64 (4,), ms
-    delay_steps: Any  # int64 (n_synapses,) by row if GIVEN
+    delay_steps: Any  # int64 (n_synapses,) in the user's order if GIVEN
     dt: float
 
 
@@ -126,14 +127,14 @@ def _new_batch():
 
 
 @njit(**_OPTIONS)
-def _read(n, first, source, out):
-    """Copy n given values (a slice assignment would take seconds to compile)."""
+def _read(n, first, order, source, out):
+    """Copy n given values, in the order of rows."""
     for i in range(n):
-        out[i] = source[first + i]
+        out[i] = source[order[first + i]]
 
 
 @njit(**_OPTIONS)
-def _emit(n, first, batch, values, place, counting, statistics, smallest):
+def _emit(n, first, order, batch, values, place, counting, statistics, smallest):
     """Count or place the first n synapses of the batch, which is at `first` in the projection."""
     if counting:
         for i in range(n):
@@ -143,11 +144,11 @@ def _emit(n, first, batch, values, place, counting, statistics, smallest):
             place.pointers[place.owner[post], place.segment[pre]] += 1
         return
     if values.weight_kind == GIVEN:
-        _read(n, first, values.weight, batch.weight)
+        _read(n, first, order, values.weight, batch.weight)
     else:
         draw_buffer(values.weight_kind, values.weight, batch.w1, n, batch.weight)
     if values.delay_kind == GIVEN:
-        _read(n, first, values.delay_steps, batch.steps)
+        _read(n, first, order, values.delay_steps, batch.steps)
     else:
         _draw_steps(n, batch, values, statistics, smallest)
     longest = batch.steps[0]
@@ -224,7 +225,7 @@ def _columns(n, first, choice, batch):
         for i in range(n):
             batch.column[i] = batch.row[i]
     else:
-        _read(n, first, choice.columns, batch.column)
+        _read(n, first, choice.order, choice.columns, batch.column)
 
 
 @njit(**_OPTIONS)
@@ -255,7 +256,7 @@ def _flush(n, first, batch, choice, values, place, counting, statistics, smalles
         return
     _words(n, batch, values)
     _columns(n, first, choice, batch)
-    _emit(n, first, batch, values, place, counting, statistics, smallest)
+    _emit(n, first, choice.order, batch, values, place, counting, statistics, smallest)
 
 
 @njit(**_OPTIONS)
@@ -297,7 +298,7 @@ def _skip_rows(rows, choice, values, place, counting, statistics, smallest):
                 batch.column[n] = position + ((excluded >= 0) & (position >= excluded))
                 n += 1
             if n > 0:
-                _emit(n, 0, batch, values, place, counting, statistics, smallest)
+                _emit(n, 0, choice.order, batch, values, place, counting, statistics, smallest)
 
 
 @njit(**_OPTIONS)
@@ -323,7 +324,7 @@ def _unique_rows(rows, choice, values, place, counting, statistics, smallest):
                     n += 1
             missing -= n
             if n > 0:
-                _emit(n, 0, batch, values, place, counting, statistics, smallest)
+                _emit(n, 0, choice.order, batch, values, place, counting, statistics, smallest)
 
 
 @njit(**_OPTIONS)
@@ -354,16 +355,36 @@ def generate(rows, choice, values, place, counting, statistics, smallest):
 
 
 @njit(**_OPTIONS)
-def count_sources_between(start, stop, n_pre, n_post, excluded, key0, key1, counts):
-    """Do draws start ... stop - 1 of `neurosim.lower.rows.count_sources`; return how many count."""
+def _source_and_trial(i, n_pre, n_post, key0, key1):
+    index = np.uint64(i)
+    w0, w1, w2, w3 = philox4(
+        np.uint32(index & _LOW), np.uint32(index >> _HALF), _SOURCE, _ZERO, key0, key1
+    )
+    return integer_below(np.uint64(n_pre), w0, w3), integer_below(np.uint64(n_post), w1, w2)
+
+
+@njit(**_OPTIONS)
+def count_sources_between(start, stop, n_post, excluded, key0, key1, counts):
+    """Do draws start ... stop - 1 of `neurosim.lower.rows.count_sources` with multapses.
+
+    Return how many count.
+    """
     kept = 0
     for i in range(start, stop):
-        index = np.uint64(i)
-        w0, w1, w2, w3 = philox4(
-            np.uint32(index & _LOW), np.uint32(index >> _HALF), _SOURCE, _ZERO, key0, key1
-        )
-        source = integer_below(np.uint64(n_pre), w0, w3)
-        if excluded[source] < 0 or integer_below(np.uint64(n_post), w1, w2) != excluded[source]:
-            counts[source] += 1
-            kept += 1
+        source, trial = _source_and_trial(i, counts.size, n_post, key0, key1)
+        counted = trial != excluded[source]
+        counts[source] += counted
+        kept += counted
     return kept
+
+
+@njit(**_OPTIONS)
+def count_different(n, n_post, excluded, key0, key1, counts):
+    """Do `neurosim.lower.rows.count_sources` without multapses."""
+    i = 0
+    while n > 0:
+        source, trial = _source_and_trial(i, counts.size, n_post, key0, key1)
+        counted = trial < n_post - (excluded[source] >= 0) - counts[source]
+        counts[source] += counted
+        n -= counted
+        i += 1
