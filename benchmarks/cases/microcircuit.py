@@ -78,7 +78,7 @@ def build_neurosim(ns: Any, scale: float) -> Any:
             cells[s], cells[t], ns.FixedTotalNumber(int(circuit.synapses[t, s])),
             weight=ns.Normal(w, WEIGHT_SD * abs(w)),
             delay=ns.Normal(delay, DELAY_SD * delay, low=DT / 2),
-            name=f"{POPULATIONS[s]}_{POPULATIONS[t]}",
+            name=f"{POPULATIONS[s]}_{POPULATIONS[t]}", receptor="exc",
         )  # fmt: skip
     return net
 

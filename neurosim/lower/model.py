@@ -6,7 +6,7 @@ it is the same for all neurons of the population and an array of shape (n,) wher
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,6 +79,7 @@ def lower_model(
     n: int,
     dt: float,
     inject: str | None,
+    receptors: Collection[str] | None = None,
 ) -> LoweredModel:
     """Lower a model with given parameter values.
 
@@ -95,6 +96,8 @@ def lower_model(
         Step [ms].
     inject : str or None
         Parameter that receives injected currents, or None if there are none.
+    receptors : collection of str, optional
+        The receptors that are used; default: all.
 
     Raises
     ------
@@ -125,7 +128,7 @@ def lower_model(
     return LoweredModel(
         spec, n, dt, model.method, dict(values), linear, stepped, tuple(spec.maps), full, half, rhs,
         _slopes(spec, model.method, rhs), _noise_of_stepped(spec, stepped, noise_factors, constants),
-        _receptors(spec, constants), _refractory_steps(spec, values, dt),
+        _receptors(spec, constants, receptors), _refractory_steps(spec, values, dt),
         tuple(spec.refractory.hold) if spec.refractory else (),
         tuple(spec.refractory.ignore) if spec.refractory else (),
         inject, _initial_values(spec, values, initial, n),
@@ -191,9 +194,13 @@ def _noise_of_stepped(
     return noise
 
 
-def _receptors(spec: ModelSpec, constants: Mapping[str, Any]) -> Any:
+def _receptors(
+    spec: ModelSpec, constants: Mapping[str, Any], used: Collection[str] | None
+) -> Any:
     receptors = []
     for name, statements in spec.receptors.items():
+        if used is not None and name not in used:
+            continue
         effects = [(s.target, evaluate(s.value, dict(constants) | {"weight": 1.0})) for s in statements]
         receptors.append((name, tuple(effects)))
     return tuple(receptors)

@@ -119,14 +119,16 @@ def lower(
     if not network.populations:
         raise NetworkError("the network has no population; add one with net.population(...).")
     inject = _injected_parameters(network)
+    used = used_receptors(network)
     populations = tuple(
-        _population(p, dt, seed, inject.get(p.index)) for p in network.populations.values()
+        _population(p, dt, seed, inject.get(p.index), used[p.index])
+        for p in network.populations.values()
     )
     records = _records(network, record, dt)
     return Plan(
         dt, seed, connectivity_seed, populations,
-        tuple(_connection(c, dt, connectivity_seed) for c in network.projections.values()),
-        tuple(_input(i, dt, seed) for i in network.inputs.values()),
+        tuple(_connection(c, dt, connectivity_seed, used) for c in network.projections.values()),
+        tuple(_input(i, dt, seed, used) for i in network.inputs.values()),
         tuple(_injection(j, dt, seed) for j in network.injections.values()),
         *records,
     )  # fmt: skip
@@ -179,17 +181,46 @@ def _injected_parameters(network: Any) -> dict[int, str]:
     return found
 
 
-def _population(p: Any, dt: float, seed: int, inject: str | None) -> PopulationPlan:
+def used_receptors(network: Any) -> dict[int, tuple[str, ...]]:
+    """Return the receptors of each population that input can reach; the others need no memory.
+
+    They follow from the network alone, never from what is recorded.
+    """
+    found: dict[int, set[str]] = {p.index: set() for p in network.populations.values()}
+    for c in network.projections.values():
+        positive, negative = c.receptors
+        low, high = _range_of(c.weight)
+        reached = ({positive} if high >= 0 else set()) | ({negative} if low < 0 else set())
+        found[c.post.population.index] |= reached
+    for i in network.inputs.values():
+        found[i.target.population.index].add(i.receptor)
+    return {
+        p.index: tuple(r for r in getattr(p.model, "receptors", ()) if r in found[p.index])
+        for p in network.populations.values()
+    }
+
+
+def _range_of(weight: Any) -> tuple[float, float]:
+    if hasattr(weight, "support"):
+        low, high = weight.support
+        return float(low), float(high)
+    values = np.asarray(weight, dtype=float)
+    return (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+
+
+def _population(
+    p: Any, dt: float, seed: int, inject: str | None, receptors: tuple[str, ...]
+) -> PopulationPlan:
     model = p.model
     base = (p.name, p.index, p.n)
     if isinstance(model, NeuronModel):
         lowered = lower_model(
-            model, coherent_values(p, seed), initial_values(p, seed), p.n, dt, inject
+            model, coherent_values(p, seed), initial_values(p, seed), p.n, dt, inject, receptors
         )
         key = stream_key(seed, "white noise", p.name)
-        return PopulationPlan(*base, "neuron", tuple(model.receptors), lowered, noise_key=key)
+        return PopulationPlan(*base, "neuron", receptors, lowered, noise_key=key)
     if isinstance(model, parrot):
-        return PopulationPlan(*base, "parrot", tuple(model.receptors))
+        return PopulationPlan(*base, "parrot", receptors)
     if isinstance(model, poisson):
         rate = coherent_values(p, seed)["rate"]
         process = poisson_process(rate * dt, p.n, p.name, seed)
@@ -225,7 +256,9 @@ def _given(p: Any, dt: float, base: tuple[str, int, int]) -> PopulationPlan:
     )
 
 
-def _connection(c: Any, dt: float, connectivity_seed: int) -> ConnectionPlan:
+def _connection(
+    c: Any, dt: float, connectivity_seed: int, used: dict[int, tuple[str, ...]]
+) -> ConnectionPlan:
     if c.synapse is not None:
         raise NetworkError(
             f"projection {c.name!r}: plastic synapses are not available in this version; "
@@ -235,11 +268,15 @@ def _connection(c: Any, dt: float, connectivity_seed: int) -> ConnectionPlan:
     absolute = isinstance(model, NeuronModel) and model.spec.absolute
     spec = specify(c, dt=dt, connectivity_seed=connectivity_seed, absolute=absolute)
     if isinstance(model, parrot):  # it counts the spikes that reach it, whatever their weight
-        spec = replace(spec, weight=Lowered(CONSTANT, 1.0), receptors=(0, 0), constant=True)
+        spec = replace(spec, weight=Lowered(CONSTANT, 1.0), constant=True)
+    names = used[spec.post_population]
+    # a receptor that no weight reaches has no index; 0 stands in for it
+    rows = tuple(names.index(r) if r in names else 0 for r in c.receptors)
+    spec = replace(spec, receptors=(rows[0], rows[1]))
     return ConnectionPlan(c.name, spec.pre_population, spec.post_population, spec)
 
 
-def _input(i: Any, dt: float, seed: int) -> InputPlan:
+def _input(i: Any, dt: float, seed: int, used: dict[int, tuple[str, ...]]) -> InputPlan:
     population = i.target.population
     model = population.model
     if isinstance(model, parrot):
@@ -251,7 +288,7 @@ def _input(i: Any, dt: float, seed: int) -> InputPlan:
     process = poisson_process(
         i.rate * 1e-3 * i.n * dt, ids.size, i.name, seed, dense_allowed=contiguous
     )
-    receptor = list(model.receptors).index(i.receptor)
+    receptor = used[population.index].index(i.receptor)
     return InputPlan(i.name, population.index, receptor, float(weight), ids, process)
 
 

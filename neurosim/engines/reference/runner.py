@@ -100,7 +100,7 @@ class ReferenceRunner(Runner):
         elif p.given_steps is not None and p.given_ids is not None:
             ids = given_counts(p.given_steps, p.given_ids, step)
         elif p.model is None:
-            ids = np.repeat(np.arange(p.n), arrivals[0].astype(np.int64))
+            ids = np.repeat(np.arange(p.n), arrivals.sum(axis=0).astype(np.int64))
         else:
             current = injected(self.plan.injections, index, p.n, step)
             neurons = self.neurons[index]

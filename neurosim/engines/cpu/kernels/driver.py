@@ -96,7 +96,7 @@ def step_population(pop, processes, given, ring, bits, slot, step, out_address):
     first = (slot << bits) + pop[L.P_CHANNEL]
     if kind == L.KIND_PARROT:
         count = 0
-        for i in range(n):
+        for i in range(min(n, pop[L.P_CHANNELS])):
             for _ in range(int(ring[first + i])):
                 if count == pop[L.P_CAPACITY]:
                     return -1
