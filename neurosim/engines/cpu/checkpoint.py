@@ -77,12 +77,17 @@ def restore(runner: CpuRunner, state: Mapping[str, Any]) -> None:
             view = _view(runner, thread, index)
             view[slot[mine], receptor[mine], neuron[mine] - lo] = amount[mine]
     for index, saved in state["populations"].items():
-        event = bool(state["event"].get(index)) and runner.kernels[index][2] is not None
+        slept = bool(state["event"].get(index))
+        event = (slept or runner.options.strategy == "event") and runner.kernels[index][2] is not None
         saved = dict(saved)
         if not event and (np.asarray(saved["last"]) != step).any():
             saved = _awake(runner, index, saved, step)
         for thread in runner.threads:
-            _restore_block(thread, index, saved, event)
+            _restore_block(thread, index, saved)
+            if event and slept:
+                _resume_sleep(thread, index)
+            elif event:
+                thread.sleep(index, step)
         runner.event[index] = event
 
 
@@ -96,7 +101,8 @@ def _awake(runner: CpuRunner, index: int, saved: dict[str, Any], step: int) -> d
     return saved | {"states": advanced(model, sleep, saved, step)}
 
 
-def _restore_block(thread: Thread, index: int, saved: Mapping[str, Any], event: bool) -> None:
+def _restore_block(thread: Thread, index: int, saved: Mapping[str, Any]) -> None:
+    """Put saved states into a block, whose population then uses the clock strategy."""
     block = thread.blocks[index]
     part = slice(block.lo, block.lo + block.n)
     for s, values in saved["states"].items():
@@ -104,7 +110,13 @@ def _restore_block(thread: Thread, index: int, saved: Mapping[str, Any], event: 
     for name in _PER_NEURON:
         if name in saved:
             getattr(block, name)[: block.n] = saved[name][part]
-    if not event or not block.n:
+    thread.pops[index, L.P_EVENT] = 0
+
+
+def _resume_sleep(thread: Thread, index: int) -> None:
+    """Go on with the event strategy where the checkpoint left it."""
+    block = thread.blocks[index]
+    if not block.n:
         return
     listed = np.flatnonzero(block.is_awake[: block.n])
     block.awake[: listed.size] = listed
