@@ -32,7 +32,8 @@ class Recorder:
         self.times: dict[int, list[np.ndarray]] = {p: [] for p in self._records}
         self.ids: dict[int, list[np.ndarray]] = {p: [] for p in self._records}
         self.states: list[list[np.ndarray]] = [[] for _ in plan.states]
-        self._writers: dict[int, SpikeWriter] = {}
+        # by path: several populations may go to one file
+        self._writers: dict[str, SpikeWriter] = {}
 
     def collect(self, runner: Runner) -> None:
         """Take over what was recorded since the last call."""
@@ -43,7 +44,7 @@ class Recorder:
                 kept = np.isin(ids, target.ids)
                 times, ids = times[kept], ids[kept]
             if self._records[p].to is not None:
-                self._writer(p).append(times, ids)
+                self._writer(p).append(times, ids, self._names[p])
             elif times.size:
                 self.times[p].append(times)
                 self.ids[p].append(ids)
@@ -52,11 +53,16 @@ class Recorder:
                 self.states[k].append(values)
 
     def _writer(self, p: int) -> SpikeWriter:
-        if p not in self._writers:
-            record = self._records[p]
-            assert record.to is not None
-            self._writers[p] = SpikeWriter(record.to, self._names[p])
-        return self._writers[p]
+        path = self._records[p].to
+        assert path is not None
+        if path not in self._writers:
+            targets = {self._names[q]: r.target for q, r in self._records.items() if r.to == path}
+            self._writers[path] = SpikeWriter(
+                path,
+                {name: len(t) for name, t in targets.items()},
+                neuron_ids={n: np.sort(t.ids) for n, t in targets.items() if not t.is_whole},
+            )
+        return self._writers[path]
 
     def finish(self, runner: Runner) -> None:
         """Make files complete up to now."""
@@ -79,9 +85,9 @@ class Recorder:
                 getattr(self, name)[p] = [values]
         for k, values in recorded["states"].items():
             self.states[k] = [values]
-        for p, record in self._records.items():
-            if record.to is not None and time > 0:
-                self._writers[p] = SpikeWriter.resume(record.to, time)
+        if time > 0:
+            for path in {r.to for r in self._records.values() if r.to is not None}:
+                self._writers[path] = SpikeWriter.resume(path, time)
 
     def _merge(self) -> None:
         for parts in [*self.times.values(), *self.ids.values(), *self.states]:
@@ -108,7 +114,7 @@ class Recorder:
         if record.to is not None:
             writer = self._writer(p)
             writer.flush(time)
-            return writer.spikes()
+            return writer.spikes(self._names[p])
         times = np.concatenate([*self.times[p], np.zeros(0)])
         ids = np.concatenate([*self.ids[p], np.zeros(0, np.int64)])
         neuron_ids = None if target.is_whole else np.sort(target.ids)
