@@ -102,7 +102,9 @@ class Recorder:
             weights[name] = self._weights(runner, name, item.interval)
         return Results(
             spikes={self._names[p]: self._spikes(p, runner.time) for p in self._records},
-            traces={self._names[r.population]: self._traces(k) for k, r in enumerate(self._plan.states)},
+            traces={
+                self._names[r.population]: self._traces(k) for k, r in enumerate(self._plan.states)
+            },
             weights=weights,
             metadata=_metadata(simulation, runner),
             counters=runner.counters(),
@@ -129,7 +131,7 @@ class Recorder:
         population = self._plan.populations[record.population]
         assert population.model is not None
         units = {s: population.model.spec.states[s].unit for s in record.names}
-        t = np.arange(1, values.shape[0] + 1) * record.every * self._plan.dt
+        t = np.arange(1, values.shape[0] + 1) * record.every * record.step
         return Traces(
             {s: values[:, j] for j, s in enumerate(record.names)},
             t, record.ids, units, population.name,
@@ -139,7 +141,7 @@ class Recorder:
         edges = runner.edges(name)
         times = np.arange(1, int(runner.time / interval + 1e-9) + 1) * interval
         return WeightTraces(
-            edges.pre, edges.post, edges.weight, edges.delay_steps * self._plan.dt,
+            edges.pre, edges.post, edges.weight, edges.delay_steps * self._plan.delay_unit,
             times=times, values=np.broadcast_to(edges.weight, (times.size, edges.weight.size)),
             name=name,
         )  # fmt: skip

@@ -240,7 +240,9 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
 
 
 @contextlib.contextmanager
-def _shown(progress: Progress, start: float, stop: float) -> Iterator[Callable[[float, float], None]]:
+def _shown(
+    progress: Progress, start: float, stop: float
+) -> Iterator[Callable[[float, float], None]]:
     if callable(progress):
         yield progress
         return

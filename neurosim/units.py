@@ -152,9 +152,13 @@ def _exponent(node: ast.expr) -> Fraction:
             return Fraction(v)
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int(v))):
             return Fraction(-v)
-        case ast.BinOp(left=ast.Constant(value=int(a)), op=ast.Div(), right=ast.Constant(value=int(b))):
+        case ast.BinOp(
+            left=ast.Constant(value=int(a)), op=ast.Div(), right=ast.Constant(value=int(b))
+        ):
             return Fraction(a, b)
-    raise UnitError(f"a unit's exponent must be a whole number or a ratio, not {ast.unparse(node)!r}")
+    raise UnitError(
+        f"a unit's exponent must be a whole number or a ratio, not {ast.unparse(node)!r}"
+    )
 
 
 def magnitude(value: Any, unit: str, what: str) -> Any:

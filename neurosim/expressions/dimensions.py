@@ -66,7 +66,9 @@ def _function(
     if function in _DIMENSIONLESS_ARGUMENT:
         inner = dimension_of(args[0], units)
         if inner is not None and any(inner):
-            raise UnitError(f"{function}() needs a number without unit, not one in {describe(inner)}")
+            raise UnitError(
+                f"{function}() needs a number without unit, not one in {describe(inner)}"
+            )
         return DIMENSIONLESS.dimension
     if function == "sqrt":
         inner = dimension_of(args[0], units)
@@ -77,9 +79,7 @@ def _function(
     return _common(args, units, f"{function}()")
 
 
-def _common(
-    args: tuple[Expression, ...], units: Mapping[str, Unit], what: str
-) -> Dimension | None:
+def _common(args: tuple[Expression, ...], units: Mapping[str, Unit], what: str) -> Dimension | None:
     found: Dimension | None = None
     for arg in args:
         dimension = dimension_of(arg, units)

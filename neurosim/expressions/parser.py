@@ -126,7 +126,9 @@ def parse_equations(text: str, where: str) -> tuple[Equation, ...]:
             raise ModelError(f"{place}: '{line}' mixes d{ode}/dt with ':='; use '='.")
         kind = "ode" if ode is not None else ("map" if op == ":=" else "definition")
         if kind != "definition" and unit is None:
-            raise ModelError(f"{place}: '{line}' needs the unit of {ode or name} at the end, as ' : mV'.")
+            raise ModelError(
+                f"{place}: '{line}' needs the unit of {ode or name} at the end, as ' : mV'."
+            )
         equations.append(Equation(kind, ode or name, parse_expression(rhs, place), unit, line))
     return tuple(equations)
 
@@ -172,4 +174,3 @@ def _call(name: str, args: list[ast.expr]) -> Expression:
     if name == "previous" and not isinstance(converted[0], Symbol):
         raise ModelError("previous() takes the name of a state.")
     return Call(name, converted)
-

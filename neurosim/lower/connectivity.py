@@ -55,11 +55,11 @@ class ConnectionSpec:
         Which pairs are connected.
     weight : Lowered or (n_synapses,) float64
         Weights in the receptor's unit, with their signs; an array with Explicit only.
-    delay : Lowered or (n_synapses,) int64
-        What to draw delays [ms] from, or given delays in steps (with Explicit only). One delay
-        for all is a ``CONSTANT`` in ms, already checked against the grid.
-    dt : float
-        Step [ms].
+    delay : Lowered or (n_synapses,) int64 or float64
+        What to draw delays [ms] from, or given delays in steps (with Explicit only; in ms in
+        continuous time). One delay for all is a ``CONSTANT`` in ms, already checked.
+    dt : float or None
+        Step [ms]; None in continuous time, where delays are not rounded.
     key : tuple of int
         Philox key words.
     receptors : tuple of int
@@ -80,8 +80,8 @@ class ConnectionSpec:
     same: bool
     rule: Rule
     weight: Lowered | F64
-    delay: Lowered | I64
-    dt: float
+    delay: Lowered | I64 | F64
+    dt: float | None
     key: tuple[int, int]
     receptors: tuple[int, int]
     absolute: bool
@@ -105,8 +105,8 @@ class Edges:
         Ids within the two populations.
     weight : (n_synapses,) float64
         Weights as the receptor sees them.
-    delay_steps : (n_synapses,) int64
-        Delays in steps.
+    delay_steps : (n_synapses,) int64 or float64
+        Delays in steps; in continuous time in ms (float64).
     receptor : (n_synapses,) int64
         Index of the receptor in the target's model.
     """
@@ -114,7 +114,7 @@ class Edges:
     pre: I64
     post: I64
     weight: F64
-    delay_steps: I64
+    delay_steps: I64 | F64
     receptor: I64
 
     def __len__(self) -> int:
@@ -139,7 +139,7 @@ class Edges:
 
 
 def specify(
-    projection: Projection, *, dt: float, connectivity_seed: int, absolute: bool = False
+    projection: Projection, *, dt: float | None, connectivity_seed: int, absolute: bool = False
 ) -> ConnectionSpec:
     """Return the specification of a projection for the step `dt`.
 
@@ -147,8 +147,8 @@ def specify(
     ----------
     projection : Projection
         The description.
-    dt : float
-        Step [ms].
+    dt : float or None
+        Step [ms]; None for continuous time.
     connectivity_seed : int
         Seed of edges, weights and delays.
     absolute : bool, default False
@@ -189,8 +189,12 @@ def _lowered(value: float | Distribution) -> Lowered:
     return value.lower() if isinstance(value, Distribution) else Lowered(CONSTANT, value)
 
 
-def _given_delay(delay: float | F64, dt: float, rounding: bool, name: str) -> Lowered | I64:
+def _given_delay(
+    delay: float | F64, dt: float | None, rounding: bool, name: str
+) -> Lowered | I64 | F64:
     """Check delays given as numbers [ms] against the grid; arrays become steps."""
+    if dt is None:  # that they are positive has been checked by connect
+        return delay if isinstance(delay, np.ndarray) else Lowered(CONSTANT, float(delay))
     values = np.atleast_1d(delay)
     steps = np.rint(values / dt)
     short = steps < 1 if rounding else values < dt * (1 - 1e-6)
@@ -236,6 +240,12 @@ def short_delay_error(
     pre, post : int
         Ids of the first pair concerned.
     """
+    if spec.dt is None:
+        return DelayError(
+            f"projection {spec.name!r}: {count} of {total} drawn delays are not positive "
+            f"(smallest {smallest:.3g}, first from {pre} to {post}). Raise them, for instance "
+            "with low=0.1 in Normal(...)."
+        )
     return DelayError(
         f"projection {spec.name!r}: {count} of {total} drawn delays are below dt = {spec.dt:g} ms "
         f"even when rounded (smallest {smallest:.3g}, first from {pre} to {post}). Raise them, "
@@ -268,8 +278,10 @@ def expand(spec: ConnectionSpec) -> Edges:
     )
     if isinstance(spec.delay, Lowered):
         delay = draw(spec.delay, word2)
-        steps = np.rint(delay / spec.dt).astype(np.int64)
-        short = np.flatnonzero(steps < 1)
+        steps: I64 | F64 = delay
+        if spec.dt is not None:
+            steps = np.rint(delay / spec.dt).astype(np.int64)
+        short = np.flatnonzero(steps <= 0)
         if short.size:
             first = short[0]
             raise short_delay_error(

@@ -121,7 +121,9 @@ def lower_model(
     )  # fmt: skip
     half = None
     if linear and stepped and model.method == "rk4":
-        half = linear_propagator({s: deterministic[s] for s in linear}, constants, n, dt / 2, inject, {})
+        half = linear_propagator(
+            {s: deterministic[s] for s in linear}, constants, n, dt / 2, inject, {}
+        )
     if inject is not None:
         added = Operation("+", (Symbol(inject), Symbol(INJECTED)))
         rhs = {s: substitute(e, {inject: added}) for s, e in rhs.items()}
@@ -194,14 +196,14 @@ def _noise_of_stepped(
     return noise
 
 
-def _receptors(
-    spec: ModelSpec, constants: Mapping[str, Any], used: Collection[str] | None
-) -> Any:
+def _receptors(spec: ModelSpec, constants: Mapping[str, Any], used: Collection[str] | None) -> Any:
     receptors = []
     for name, statements in spec.receptors.items():
         if used is not None and name not in used:
             continue
-        effects = [(s.target, evaluate(s.value, dict(constants) | {"weight": 1.0})) for s in statements]
+        effects = [
+            (s.target, evaluate(s.value, dict(constants) | {"weight": 1.0})) for s in statements
+        ]
         receptors.append((name, tuple(effects)))
     return tuple(receptors)
 

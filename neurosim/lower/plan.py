@@ -80,12 +80,13 @@ class InjectionPlan:
 
 @dataclass(frozen=True)
 class StateRecord:
-    """Recorded states of some neurons, every `every` steps."""
+    """Recorded states of some neurons, every `every` steps of `step` ms."""
 
     population: int
     names: tuple[str, ...]
     ids: np.ndarray
     every: int
+    step: float
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,11 @@ class Plan:
     states: tuple[StateRecord, ...]
     weights: tuple[Weights, ...]
 
+    @property
+    def delay_unit(self) -> float:
+        """What delays of synapses are counted in [ms]."""
+        return self.dt
+
 
 def lower(
     network: Any, dt: float, seed: int, connectivity_seed: int, record: Sequence[Any]
@@ -116,9 +122,7 @@ def lower(
     """
     if not (np.isfinite(dt) and dt > 0):
         raise ParameterError(f"dt = {dt!r} ms: the step must be a positive number.")
-    if not network.populations:
-        raise NetworkError("the network has no population; add one with net.population(...).")
-    inject = _injected_parameters(network)
+    inject = injected_parameters(network)
     used = used_receptors(network)
     populations = tuple(
         _population(p, dt, seed, inject.get(p.index), used[p.index])
@@ -127,7 +131,7 @@ def lower(
     records = _records(network, record, dt)
     return Plan(
         dt, seed, connectivity_seed, populations,
-        tuple(_connection(c, dt, connectivity_seed, used) for c in network.projections.values()),
+        tuple(connection_plan(c, dt, connectivity_seed, used) for c in network.projections.values()),
         tuple(_input(i, dt, seed, used) for i in network.inputs.values()),
         tuple(_injection(j, dt, seed) for j in network.injections.values()),
         *records,
@@ -168,7 +172,16 @@ def _drawn(value: Any, population: Any, purpose: str, seed: int) -> Any:
     return value.draw(philox(np.arange(population.n, dtype=np.uint32), 0, 0, 0, *key)[0])
 
 
-def _injected_parameters(network: Any) -> dict[int, str]:
+def injected_parameters(network: Any) -> dict[int, str]:
+    """Return into which parameter of each population currents are injected.
+
+    Raises
+    ------
+    NetworkError
+        If the network is empty, or a population receives currents in two parameters.
+    """
+    if not network.populations:
+        raise NetworkError("the network has no population; add one with net.population(...).")
     found: dict[int, str] = {}
     for injection in network.injections.values():
         population = injection.target.population
@@ -238,14 +251,19 @@ def _population(
     raise NetworkError(f"population {p.name!r}: {type(model).__name__} is no model that can run.")
 
 
-def _given(p: Any, dt: float, base: tuple[str, int, int]) -> PopulationPlan:
-    values = p.model.values
-    ids = values["ids"]
+def checked_source_ids(p: Any) -> np.ndarray:
+    """Return the ids of a spike source's spikes; raise ParameterError if one is out of range."""
+    ids: np.ndarray = p.model.values["ids"]
     if ids.size and (ids.min() < 0 or ids.max() >= p.n):
         raise ParameterError(
             f"spike_source of population {p.name!r}: ids from {ids.min()} to {ids.max()}, but the "
             f"population has members 0 to {p.n - 1}."
         )
+    return ids
+
+
+def _given(p: Any, dt: float, base: tuple[str, int, int]) -> PopulationPlan:
+    values, ids = p.model.values, checked_source_ids(p)
     steps = to_steps(
         values["times"], dt, f"spike_source of population {p.name!r}: times",
         exact=not values["round_times"], remedy="round_times=True",
@@ -256,9 +274,10 @@ def _given(p: Any, dt: float, base: tuple[str, int, int]) -> PopulationPlan:
     )
 
 
-def _connection(
-    c: Any, dt: float, connectivity_seed: int, used: dict[int, tuple[str, ...]]
+def connection_plan(
+    c: Any, dt: float | None, connectivity_seed: int, used: dict[int, tuple[str, ...]]
 ) -> ConnectionPlan:
+    """Return the plan of a projection; without `dt` its delays stay as they are."""
     if c.synapse is not None:
         raise NetworkError(
             f"projection {c.name!r}: plastic synapses are not available in this version; "
@@ -276,20 +295,23 @@ def _connection(
     return ConnectionPlan(c.name, spec.pre_population, spec.post_population, spec)
 
 
+def input_weight(i: Any) -> float:
+    """Return the weight of a Poisson input as the receptor sees it."""
+    model = i.target.population.model
+    if isinstance(model, parrot):
+        return 1.0
+    return float(abs(i.weight) if model.spec.absolute else i.weight)
+
+
 def _input(i: Any, dt: float, seed: int, used: dict[int, tuple[str, ...]]) -> InputPlan:
     population = i.target.population
-    model = population.model
-    if isinstance(model, parrot):
-        weight = 1.0
-    else:
-        weight = abs(i.weight) if model.spec.absolute else i.weight
     ids = i.target.ids
     contiguous = bool(np.array_equal(ids, np.arange(ids[0], ids[0] + ids.size)))
     process = poisson_process(
         i.rate * 1e-3 * i.n * dt, ids.size, i.name, seed, dense_allowed=contiguous
     )
     receptor = used[population.index].index(i.receptor)
-    return InputPlan(i.name, population.index, receptor, float(weight), ids, process)
+    return InputPlan(i.name, population.index, receptor, input_weight(i), ids, process)
 
 
 def _injection(j: Any, dt: float, seed: int) -> InjectionPlan:
@@ -316,11 +338,39 @@ def _injection(j: Any, dt: float, seed: int) -> InjectionPlan:
 def _records(
     network: Any, record: Sequence[Any], dt: float
 ) -> tuple[tuple[Spikes, ...], tuple[StateRecord, ...], tuple[Weights, ...]]:
-    spikes, states, weights = [], [], []
+    spikes, states, weights = checked_records(network, record)
+    rows = []
+    for item in states:
+        every = to_steps(
+            np.array([item.interval]), dt, f"State({item.target.name!r}): interval", exact=True
+        )
+        rows.append(
+            StateRecord(
+                item.target.population.index, tuple(item.names), item.target.ids, int(every[0]), dt
+            )
+        )
+    return spikes, tuple(rows), weights
+
+
+def checked_records(
+    network: Any, record: Sequence[Any]
+) -> tuple[tuple[Spikes, ...], tuple[State, ...], tuple[Weights, ...]]:
+    """Return the recordings by kind.
+
+    Raises
+    ------
+    RecordingError
+        If one is no recording, of another network, or given twice.
+    """
+    spikes: list[Spikes] = []
+    states: list[State] = []
+    weights: list[Weights] = []
     for item in record:
         if isinstance(item, Weights):
             if item.projection not in network.projections.values():
-                raise RecordingError(f"Weights: {item.projection.name!r} belongs to another network.")
+                raise RecordingError(
+                    f"Weights: {item.projection.name!r} belongs to another network."
+                )
             weights.append(item)
             continue
         if not isinstance(item, Spikes | State):
@@ -334,20 +384,14 @@ def _records(
         if isinstance(item, Spikes):
             spikes.append(item)
         else:
-            every = to_steps(
-                np.array([item.interval]), dt, f"State({item.target.name!r}): interval", exact=True
-            )
-            states.append(
-                StateRecord(
-                    item.target.population.index, tuple(item.names), item.target.ids, int(every[0])
-                )
-            )
+            states.append(item)
     for name in {s.target.name for s in spikes}:
         if sum(s.target.name == name for s in spikes) > 1:
-            raise RecordingError(f"record: the spikes of {name!r} are recorded twice; record them once.")
-    for population in {s.population for s in states}:
-        if sum(s.population == population for s in states) > 1:
-            name = list(network.populations)[population]
+            raise RecordingError(
+                f"record: the spikes of {name!r} are recorded twice; record them once."
+            )
+    for name in {s.target.population.name for s in states}:
+        if sum(s.target.population.name == name for s in states) > 1:
             raise RecordingError(
                 f"record: states of {name!r} are recorded twice; name all states in one ns.State."
             )

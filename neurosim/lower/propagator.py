@@ -141,9 +141,7 @@ def _exponentials(A: np.ndarray, G: np.ndarray, h: float) -> tuple[np.ndarray, .
     if A.ndim == 2 and G.ndim == 2:
         return _exponentials_of(A[None], G[None], h, squeeze=True)
     n = max(a.shape[0] for a in (A, G) if a.ndim == 3)
-    both = np.concatenate(
-        [np.broadcast_to(x, (n, m, m)).reshape(n, m * m) for x in (A, G)], axis=1
-    )
+    both = np.concatenate([np.broadcast_to(x, (n, m, m)).reshape(n, m * m) for x in (A, G)], axis=1)
     unique, inverse = np.unique(both, axis=0, return_inverse=True)
     results = _exponentials_of(
         unique[:, : m * m].reshape(-1, m, m), unique[:, m * m :].reshape(-1, m, m), h, squeeze=False
@@ -203,9 +201,7 @@ def _entries(
 
 
 def _rows(vector: np.ndarray, states: tuple[str, ...]) -> dict[str, Coefficient]:
-    return {
-        s: uniform(vector[..., i]) for i, s in enumerate(states) if np.any(vector[..., i] != 0)
-    }
+    return {s: uniform(vector[..., i]) for i, s in enumerate(states) if np.any(vector[..., i] != 0)}
 
 
 def uniform(values: Any) -> Coefficient:

@@ -74,10 +74,13 @@ def sleep_of(model: LoweredModel) -> Sleep | str:
     margin: dict[str, float] = {}
     theta: Coefficient = np.inf
     if spec.threshold is not None:
-        parts = _margin(model, spec.threshold)
+        parts = margin_of(model, spec.threshold)
         if isinstance(parts, str):
             return parts
-        margin, theta = parts
+        if any(np.ndim(v) for v in parts[0].values()):
+            return "the states weigh differently in the threshold from neuron to neuron"
+        margin = {s: float(v) for s, v in parts[0].items()}
+        theta = parts[1]
     states = model.linear
     c = np.array([margin.get(s, 0.0) for s in states])
     sup, inf = _bounds(A, c, model.dt)
@@ -97,10 +100,13 @@ def _generator(model: LoweredModel) -> np.ndarray:
     return A
 
 
-def _margin(
+def margin_of(
     model: LoweredModel, threshold: Expression
-) -> tuple[dict[str, float], Coefficient] | str:
-    """Return c and theta of the margin y = c.x - theta, which is >= 0 at a spike."""
+) -> tuple[dict[str, Coefficient], Coefficient] | str:
+    """Return c and theta of the margin y = c.x - theta, which is >= 0 at a spike.
+
+    A threshold that is not linear gives the reason as a text instead.
+    """
     reason = "its threshold is not a comparison of linear expressions"
     if not isinstance(threshold, Operation) or uses(threshold, "previous"):
         return reason
@@ -116,9 +122,7 @@ def _margin(
         return reason
     values = dict(model.values) | {"dt": model.dt}
     margin = {s: evaluate(e, values) for s, e in parts[0].items()}
-    if any(np.ndim(v) for v in margin.values()):
-        return reason
-    return {s: float(v) for s, v in margin.items()}, uniform(-np.asarray(evaluate(parts[1], values)))
+    return margin, uniform(-np.asarray(evaluate(parts[1], values)))
 
 
 def _bounds(A: np.ndarray, c: np.ndarray, dt: float) -> tuple[np.ndarray, np.ndarray]:
@@ -165,7 +169,9 @@ def _solve(
     inverse = -np.linalg.inv(A)
     point: dict[str, Coefficient] = {}
     for i, row in enumerate(states):
-        value = uniform(sum(np.asarray(drive.get(s, 0.0)) * inverse[i, j] for j, s in enumerate(states)))
+        value = uniform(
+            sum(np.asarray(drive.get(s, 0.0)) * inverse[i, j] for j, s in enumerate(states))
+        )
         if np.any(value != 0):
             point[row] = value
     return point

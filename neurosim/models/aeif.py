@@ -32,11 +32,14 @@ class aeif_psc_exp(NeuronModel):
     t_ref = param(0.0, "ms", ge=0, doc="refractory period")
     I_e = param(0.0, "pA", doc="constant input current")
     V_m = state("mV", init="E_L", doc="membrane potential")
-    equations = _MEMBRANE + """
+    equations = (
+        _MEMBRANE
+        + """
         dV_m/dt = (-g_L*(V - E_L) + I_spike + I_syn_ex + I_syn_in - w + I_e)/C_m : mV
         dI_syn_ex/dt = -I_syn_ex/tau_syn_ex : pA
         dI_syn_in/dt = -I_syn_in/tau_syn_in : pA
     """
+    )
     receptors = {"exc": "I_syn_ex += weight", "inh": "I_syn_in += weight"}
     threshold = "V_m >= where(Delta_T > 0, V_peak, V_th)"
     reset = "V_m = V_reset; w += b"
@@ -53,11 +56,14 @@ class aeif_cond_exp(aeif_psc_exp):
 
     E_ex = param(0.0, "mV", doc="excitatory reversal potential")
     E_in = param(-85.0, "mV", doc="inhibitory reversal potential")
-    equations = _MEMBRANE + """
+    equations = (
+        _MEMBRANE
+        + """
         dV_m/dt = (-g_L*(V - E_L) + I_spike - g_ex*(V - E_ex) - g_in*(V - E_in) - w + I_e)/C_m : mV
         dg_ex/dt = -g_ex/tau_syn_ex : nS
         dg_in/dt = -g_in/tau_syn_in : nS
     """
+    )
     receptors = {"exc": "g_ex += weight", "inh": "g_in += weight"}
 
 
@@ -67,13 +73,16 @@ class aeif_cond_alpha(aeif_cond_exp):
     Source: Brette & Gerstner (2005), J. Neurophysiol. 94:3637; NEST ``aeif_cond_alpha``.
     """
 
-    equations = _MEMBRANE + """
+    equations = (
+        _MEMBRANE
+        + """
         dV_m/dt = (-g_L*(V - E_L) + I_spike - g_ex*(V - E_ex) - g_in*(V - E_in) - w + I_e)/C_m : mV
         dg_ex/dt = dg_ex - g_ex/tau_syn_ex : nS
         dg_in/dt = dg_in - g_in/tau_syn_in : nS
         ddg_ex/dt = -dg_ex/tau_syn_ex : nS/ms
         ddg_in/dt = -dg_in/tau_syn_in : nS/ms
     """
+    )
     receptors = {
         "exc": "dg_ex += weight*exp(1)/tau_syn_ex",
         "inh": "dg_in += weight*exp(1)/tau_syn_in",

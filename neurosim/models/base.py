@@ -85,7 +85,9 @@ def check_values(value: Any, declared: Parameter, what: str) -> Any:
     try:
         array = np.asarray(value, dtype=float)
     except (TypeError, ValueError) as error:
-        raise ParameterError(f"{what} = {value!r}: a number in {declared.unit} is needed.") from error
+        raise ParameterError(
+            f"{what} = {value!r}: a number in {declared.unit} is needed."
+        ) from error
     if array.ndim > 1:
         raise ParameterError(f"{what} has shape {array.shape}; give one value, or one a neuron.")
     # infinite bounds such as V_min = -inf are declared as defaults; nothing else may be infinite

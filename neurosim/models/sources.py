@@ -47,7 +47,9 @@ class inhomogeneous_poisson(Model):
                 "give one rate for each time."
             )
         if not (np.isfinite(times).all() and np.isfinite(rates).all()) or (rates < 0).any():
-            raise ParameterError("inhomogeneous_poisson: times and rates must be finite, rates >= 0.")
+            raise ParameterError(
+                "inhomogeneous_poisson: times and rates must be finite, rates >= 0."
+            )
         if (np.diff(times) <= 0).any():
             raise ParameterError("inhomogeneous_poisson: times must increase.")
         self.values = {"times": times, "rates": rates}

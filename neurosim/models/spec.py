@@ -108,7 +108,9 @@ class SpecBuilder:
             if equation.kind == "definition":
                 continue
             if equation.name in states:
-                raise ModelError(f"{self.name}: {equation.name} has two equations ('{equation.text}').")
+                raise ModelError(
+                    f"{self.name}: {equation.name} has two equations ('{equation.text}')."
+                )
             given = declared.pop(equation.name, None)
             unit = equation.unit or "1"
             if given is not None and parse_unit(given.unit) != parse_unit(unit):
@@ -157,7 +159,10 @@ class SpecBuilder:
                 expression = substitute(equation.value, self.definitions)
                 found = self._check(expression, equation.text, None, allow=("xi",))
                 unit = Unit(1.0, found.dimension)
-                if equation.unit is not None and parse_unit(equation.unit).dimension != unit.dimension:
+                if (
+                    equation.unit is not None
+                    and parse_unit(equation.unit).dimension != unit.dimension
+                ):
                     raise ModelError(f"{self.name}: '{equation.text}' is in {unit}.")
                 self.definitions[equation.name] = expression
                 self.units[equation.name] = unit
@@ -254,7 +259,7 @@ class SpecBuilder:
         if threshold is not None and text is None:
             raise ModelError(
                 f"{self.name}: threshold '{self.text['threshold']}' has no reset; write for instance "
-                "reset = \"V_m = V_reset\", or reset = \"\" if nothing is reset."
+                'reset = "V_m = V_reset", or reset = "" if nothing is reset.'
             )
         return self._statements(text or "", f"{self.name}, reset", ())
 

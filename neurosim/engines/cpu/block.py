@@ -76,7 +76,9 @@ class Block:
     def _padded(self, values: np.ndarray, dtype: Any) -> np.ndarray:
         """Return this block's part; padding neurons are copies of the last one."""
         part = np.asarray(values)[self.lo : self.lo + self.n]
-        return np.ascontiguousarray(np.pad(part, (0, self.padded - self.n), mode="edge").astype(dtype))
+        return np.ascontiguousarray(
+            np.pad(part, (0, self.padded - self.n), mode="edge").astype(dtype)
+        )
 
     @property
     def nbytes(self) -> int:

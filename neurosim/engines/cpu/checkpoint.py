@@ -78,7 +78,9 @@ def restore(runner: CpuRunner, state: Mapping[str, Any]) -> None:
             view[slot[mine], receptor[mine], neuron[mine] - lo] = amount[mine]
     for index, saved in state["populations"].items():
         slept = bool(state["event"].get(index))
-        event = (slept or runner.options.strategy == "event") and runner.kernels[index][2] is not None
+        event = (slept or runner.options.strategy == "event") and runner.kernels[index][
+            2
+        ] is not None
         saved = dict(saved)
         if not event and (np.asarray(saved["last"]) != step).any():
             saved = _awake(runner, index, saved, step)

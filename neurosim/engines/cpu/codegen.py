@@ -84,7 +84,9 @@ class Coefficients:
         """Return the lines that unpack the coefficients of a block `B`."""
         lines = []
         if self.scalars:
-            lines.append(f"C = carray(pointer(B[{layout.COEFFICIENTS}]), ({len(self.scalars)},), REAL)")
+            lines.append(
+                f"C = carray(pointer(B[{layout.COEFFICIENTS}]), ({len(self.scalars)},), REAL)"
+            )
         lines += [f"c{k} = C[{k}]" for k in range(len(self.scalars))]
         lines += [
             f"a{k} = carray(pointer(B[{self._first_array + k}]), (n,), REAL)"

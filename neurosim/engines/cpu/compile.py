@@ -36,7 +36,9 @@ def cache_directory() -> Path:
         with tempfile.TemporaryFile(dir=path):
             return path
     except OSError:
-        fallback = Path(tempfile.gettempdir()) / f"neurosim-{os.getuid() if hasattr(os, 'getuid') else ''}"
+        fallback = (
+            Path(tempfile.gettempdir()) / f"neurosim-{os.getuid() if hasattr(os, 'getuid') else ''}"
+        )
         fallback.mkdir(parents=True, exist_ok=True)
         return fallback
 

@@ -158,7 +158,11 @@ class StepEmitter:
         return lines
 
     def _rates(
-        self, tag: str, state: Callable[[str], str], time: str, expressions: Mapping[str, Expression]
+        self,
+        tag: str,
+        state: Callable[[str], str],
+        time: str,
+        expressions: Mapping[str, Expression],
     ) -> Lines:
         """Return lines that compute right-hand sides; held states stand still."""
         show = self.printer(state, time)
@@ -184,7 +188,9 @@ class StepEmitter:
             for s, v in model.noise.items()
         }  # fmt: skip
         if model.method == "euler":
-            return lines + [f"n_{s} = s_{s} + {h} * k1_{s}{kicks.get(s, '')}" for s in model.stepped]
+            return lines + [
+                f"n_{s} = s_{s} + {h} * k1_{s}{kicks.get(s, '')}" for s in model.stepped
+            ]
         if model.method == "exponential_euler":
             show = self.printer(lambda s: f"s_{s}")
             return lines + [
@@ -197,7 +203,8 @@ class StepEmitter:
             lines += self._rates("k2", self._stage("y", ends), f"t0 + {h}", model.rhs)
             half = number(model.dt / 2)
             return lines + [
-                f"n_{s} = s_{s} + {half} * (k1_{s} + k2_{s}){kicks.get(s, '')}" for s in model.stepped
+                f"n_{s} = s_{s} + {half} * (k1_{s} + k2_{s}){kicks.get(s, '')}"
+                for s in model.stepped
             ]
         return lines + self._rk4(ends, kicks)
 
@@ -229,7 +236,9 @@ class StepEmitter:
     def _maps(self) -> Lines:
         show = self.printer(lambda s: f"s_{s}")
         return [
-            f"n_{s} = s_{s} if held else {show(e)}" if s in self.model.hold else f"n_{s} = {show(e)}"
+            f"n_{s} = s_{s} if held else {show(e)}"
+            if s in self.model.hold
+            else f"n_{s} = {show(e)}"
             for s, e in self.model.spec.maps.items()
         ]
 
@@ -251,7 +260,10 @@ class StepEmitter:
 
     def _flag(self) -> Lines:
         total = " + ".join(f"n_{s}" for s in self.model.states)
-        lines = [f"total = {total}", "bad = np.uint8(2) if (total - total != ZERO) else np.uint8(0)"]
+        lines = [
+            f"total = {total}",
+            "bad = np.uint8(2) if (total - total != ZERO) else np.uint8(0)",
+        ]
         if self.model.spec.threshold is None:
             return [*lines, "flags[i] = bad"]
         show = self.printer(lambda s: f"n_{s}")

@@ -24,6 +24,7 @@ from neurosim.engines.cpu.synapses import (
     build_bundles,
     check_memory,
     largest_delay,
+    order_rows,
     synapse_tables,
 )
 from neurosim.engines.cpu.tables import StateBuffers, Tables
@@ -35,6 +36,8 @@ from neurosim.lower.sleep import Sleep, sleep_of
 _KINDS = {"neuron": L.KIND_NEURON, "poisson": L.KIND_POISSON, "given": L.KIND_GIVEN,
           "parrot": L.KIND_PARROT}  # fmt: skip
 _SPIKE_BUFFER = 1 << 18
+#: Bytes of a ring that stay in the second-level cache of a core.
+_CACHE = 1 << 20
 _CHUNK_SECONDS = 0.1
 
 
@@ -55,18 +58,28 @@ class Thread:
         self.tables = Tables(plan, parts, me, dtype)
         self.bundles, self.segments, self.constants = synapse_tables(runner.bundles, me, dtype)
         self.ring = np.full(runner.slots << parts.bits, L.UNTOUCHED, dtype)
+        self.pending = self._pending_lists(runner)
         self.touched: dict[int, np.ndarray] = {}
         self.n_touched: dict[int, np.ndarray] = {}
         self.pops = np.array([self._row(runner, p) for p in plan.populations], np.int64)
         capacities = self.pops[:, L.P_CAPACITY]
-        self.lists = [
-            [np.zeros(max(1, int(c)), np.int32) for c in capacities] for _ in range(2)
-        ]
+        self.lists = [[np.zeros(max(1, int(c)), np.int32) for c in capacities] for _ in range(2)]
         self.reserve = int(capacities[self.pops[:, L.P_RECORD] == 1].sum())
         size = max(_SPIKE_BUFFER, 4 * self.reserve) if self.reserve else 1
         self.spikes = [np.zeros(size, np.int32) for _ in range(3)]
         self.n_spikes = np.zeros(1, np.int64)
         self.records = StateBuffers(plan.states, parts, me, self.blocks)
+
+    def _pending_lists(self, runner: CpuRunner) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the buffers in front of the ring, empty ones if the ring stays in the cache."""
+        # a list of a quarter of the channels adds several times to each cache line of the row
+        capacity = max(1024, runner.channels(self.me) // 4) if runner.buffered else 0
+        shape = (runner.slots, capacity)
+        return (
+            np.empty(shape, np.uint32),
+            np.empty(shape, runner.dtype),
+            np.zeros(shape[0], np.int64),
+        )
 
     def _row(self, runner: CpuRunner, p: PopulationPlan) -> np.ndarray:
         row = np.zeros(L.P_COLUMNS, np.int64)
@@ -147,12 +160,17 @@ class CpuRunner(Runner):
         check_memory(plan, self.parts, self.dtype.itemsize)
         self.bundles = build_bundles(plan, self.parts, self.dtype)
         self.slots = largest_delay(self.bundles, self.parts.bits) + 1
+        self.buffered = self._needs_buffer()
+        if self.buffered:
+            with ThreadPoolExecutor(threads) as pool:
+                order_rows(self.bundles, self.parts.bits, self.slots, pool)
         self.threads = [Thread(self, t) for t in range(threads)]
         self._shared = np.zeros(L.H_SIZE, np.int64)
         self._due = np.zeros((2, threads * 8), np.int64)
         self._counts = np.zeros((2, threads, len(plan.populations)), np.int64)
         self._buffers = np.array(
-            [[[a.ctypes.data for a in t.lists[k]] for t in self.threads] for k in range(2)], np.int64
+            [[[a.ctypes.data for a in t.lists[k]] for t in self.threads] for k in range(2)],
+            np.int64,
         ).reshape(2, threads, len(plan.populations))
         self._pool = ThreadPoolExecutor(threads - 1, "neurosim") if threads > 1 else None
         self._step = 0
@@ -165,6 +183,16 @@ class CpuRunner(Runner):
         self._choose_first_strategies()
         self.seconds["compile"] = compiled - started
         self.seconds["build"] = time.perf_counter() - compiled
+
+    def channels(self, thread: int) -> int:
+        """Return the number of input channels on a thread."""
+        padded = self.parts.padded[thread]
+        return sum(int(padded[p.index]) * len(p.receptors) for p in self.plan.populations)
+
+    def _needs_buffer(self) -> bool:
+        """Whether rings are larger than the cache and delays spread over many of their slots."""
+        widest = max(self.channels(t) for t in range(self.parts.threads))
+        return self.slots > 3 and widest * self.slots * self.dtype.itemsize > _CACHE
 
     def _kernel(self, p: PopulationPlan) -> tuple[Any, Any, Sleep | None]:
         assert p.model is not None
@@ -281,7 +309,7 @@ class CpuRunner(Runner):
             t.me, len(self.threads), first, last, 0, t.pops, t.bundles, t.segments, t.constants,
             tables.processes, tables.weights, tables.processes.shape[0], tables.given,
             tables.currents, tables.means, tables.stds, t.records.table, t.ring, self.parts.bits,
-            self.slots, self._buffers, self._counts, self._shared, self._due, t.reserve, *t.spikes,
+            self.slots, t.pending, self._buffers, self._counts, self._shared, self._due, t.reserve, *t.spikes,
             t.n_spikes,
         )  # fmt: skip
 
@@ -368,7 +396,8 @@ class CpuRunner(Runner):
             "bytes": self._nbytes(),
             "threads": len(self.threads),
             "strategies": {
-                self.plan.populations[p].name: "event" if e else "clock" for p, e in self.event.items()
+                self.plan.populations[p].name: "event" if e else "clock"
+                for p, e in self.event.items()
             },
             "seconds": dict(self.seconds),
         }

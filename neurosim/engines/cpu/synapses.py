@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from neurosim.engines.cpu.build import Layout, ThreadSynapses, build_bundle
 from neurosim.engines.cpu.kernels import layout as L
+from neurosim.engines.cpu.kernels.order import sort_by_delay
 from neurosim.engines.cpu.partition import Partition
 from neurosim.errors import NetworkSizeError
 from neurosim.lower.connectivity import count_estimate
@@ -31,9 +33,7 @@ def check_memory(plan: Plan, parts: Partition, itemsize: int) -> None:
     for c in plan.connections:
         synapses += count_estimate(c.spec)[0] * (4 if c.spec.constant else 4 + itemsize)
     neurons = sum(p.n * (len(p.model.states) + 8) for p in plan.populations if p.model) * itemsize
-    rows = sum(
-        8 * (plan.populations[c.pre].n + 1) * parts.threads for c in plan.connections
-    )
+    rows = sum(8 * (plan.populations[c.pre].n + 1) * parts.threads for c in plan.connections)
     needed = int(synapses + neurons + rows)
     available = available_bytes()
     if available is not None and needed > available:
@@ -86,6 +86,22 @@ def largest_delay(bundles: list[Bundle], bits: int) -> int:
         (int(part.packed.max() >> bits) for b in bundles for part in b.parts if part.packed.size),
         default=1,
     )
+
+
+def order_rows(bundles: list[Bundle], bits: int, slots: int, pool: Executor) -> None:
+    """Sort the synapses of every row and projection by delay (see `kernels.deliver`)."""
+    none = np.zeros(0, np.float32)
+    jobs = [
+        pool.submit(
+            sort_by_delay, part.ptr, part.packed, none if part.weight is None else part.weight,
+            bits, slots,
+        )
+        for bundle in bundles
+        for part in bundle.parts
+        if part.packed.size
+    ]  # fmt: skip
+    for job in jobs:
+        job.result()
 
 
 def synapse_tables(bundles: list[Bundle], thread: int, dtype: Any) -> tuple[np.ndarray, ...]:

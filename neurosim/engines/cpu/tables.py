@@ -128,7 +128,11 @@ class StateBuffers:
     ROWS = 4096
 
     def __init__(
-        self, records: Sequence[StateRecord], parts: Partition, thread: int, blocks: dict[int, Block]
+        self,
+        records: Sequence[StateRecord],
+        parts: Partition,
+        thread: int,
+        blocks: dict[int, Block],
     ) -> None:
         self.arrays: list[np.ndarray] = []
         self.columns: list[tuple[int, int, np.ndarray]] = []

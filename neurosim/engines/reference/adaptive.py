@@ -65,7 +65,12 @@ def adaptive_step(neurons: Neurons, step: int, held: np.ndarray, current: np.nda
 
 
 def _attempt(
-    neurons: Neurons, held: np.ndarray, step: int, gone: np.ndarray, h: np.ndarray, current: np.ndarray
+    neurons: Neurons,
+    held: np.ndarray,
+    step: int,
+    gone: np.ndarray,
+    h: np.ndarray,
+    current: np.ndarray,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Return the states after a substep and the error in units of the tolerance."""
     states, stepped = neurons.states, neurons.model.stepped

@@ -44,7 +44,9 @@ class ReferenceRunner(Runner):
             p.index: Neurons(p.model, p.noise_key) for p in plan.populations if p.model is not None
         }
         self.connections = [_Connection(c, plan.populations[c.pre].n) for c in plan.connections]
-        slots = max((int(c.edges.delay_steps.max()) for c in self.connections if len(c.edges)), default=1)
+        slots = max(
+            (int(c.edges.delay_steps.max()) for c in self.connections if len(c.edges)), default=1
+        )
         self.slots = slots + 1
         # input to come: slot, receptor, neuron
         self.ring = {

@@ -30,7 +30,9 @@ def poisson_counts(process: PoissonProcess, step: int) -> np.ndarray:
         a, b, _, d = (w.astype(np.uint64) for w in philox(block, low, high, event, *process.key))
         size = np.uint64(process.block)
         half = np.uint64(32)
-        member = (block * process.block + ((a * size + ((d * size) >> half)) >> half)).astype(np.int64)
+        member = (block * process.block + ((a * size + ((d * size) >> half)) >> half)).astype(
+            np.int64
+        )
         keep = np.full(n_events, factor)
         inside = member < process.n
         if process.accept is not None:

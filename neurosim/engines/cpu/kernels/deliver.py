@@ -2,6 +2,11 @@
 
 Rows are read as a stream; the scatter is bound by cache misses, so delay and channel are one packed
 index: delay << bits | channel. A target belongs to one thread, hence no atomics.
+
+A ring that is larger than the cache gets a buffer in front: every slot has a short list to which
+input is appended (streams of writes), and which is emptied into the slot's row when it is full or
+the slot is due; the row then stays in the cache. The order of additions to a channel, and so every
+bit of the sum, is that of adding directly.
 """
 
 from __future__ import annotations
@@ -39,6 +44,49 @@ def scatter_constant(packed, weight, first, last, ring, base):
 
 
 @njit(**_OPTIONS)
+def scatter_buffered(packed, weights, constant, first, last, ring, base, bits, lists):
+    """Append a row, sorted by delay, to the lists of its slots: (indices, weights, lengths).
+
+    Each run of equal delays is copied in one go; appending synapse by synapse would wait for
+    the length of the list that the one before has just changed.
+    """
+    size = ring.size
+    indices, amounts, lengths = lists
+    capacity = indices.shape[1]
+    k = first
+    while k < last:
+        delay = packed[k] >> bits
+        shift = base - (size if (np.int64(delay) << bits) + base >= size else 0)
+        slot = (np.int64(packed[k]) + shift) >> bits
+        at = lengths[slot]
+        room = min(last - k, capacity - at)
+        count = 1
+        while count < room and packed[k + count] >> bits == delay:
+            count += 1
+        for j in range(count):
+            indices[slot, at + j] = np.uint32(np.int64(packed[k + j]) + shift)
+        if weights.size > 0:
+            for j in range(count):
+                amounts[slot, at + j] = weights[k + j]
+        else:
+            for j in range(count):
+                amounts[slot, at + j] = constant
+        lengths[slot] = at + count
+        k += count
+        if at + count == capacity:
+            empty_list(ring, slot, lists)
+
+
+@njit(**_OPTIONS)
+def empty_list(ring, slot, lists):
+    """Add what a slot's list holds to the ring."""
+    indices, amounts, lengths = lists
+    for k in range(lengths[slot]):
+        ring[indices[slot, k]] += amounts[slot, k]
+    lengths[slot] = 0
+
+
+@njit(**_OPTIONS)
 def scatter_touching(packed, weights, constant, first, last, pop, ring, base, bits):
     """Add a row to the ring of a population that sleeps, and list what was touched."""
     size = ring.size
@@ -56,7 +104,7 @@ def scatter_touching(packed, weights, constant, first, last, pop, ring, base, bi
 
 
 @njit(**_OPTIONS)
-def deliver_bundle(bundle, segments, constants, pops, sources, ring, slot, bits):
+def deliver_bundle(bundle, segments, constants, pops, sources, ring, slot, bits, lists):
     """Deliver the spikes of some sources through all segments (projections) of a bundle."""
     n_segments = bundle[L.B_SEGMENTS]
     first_segment = bundle[L.B_FIRST]
@@ -67,10 +115,15 @@ def deliver_bundle(bundle, segments, constants, pops, sources, ring, slot, bits)
     packed = carray(pointer(bundle[L.B_PACKED]), (size,), np.uint32)
     stored = bundle[L.B_WEIGHTS] != 0
     weights = carray(pointer(bundle[L.B_WEIGHTS]), (size if stored else 0,), ring.dtype)
+    buffered = lists[0].shape[1] > 0
     for source in sources:
         row = source * n_segments
         if stored and bundle[L.B_DENSE] == 1:
-            scatter(packed, weights, pointers[row], pointers[row + n_segments], ring, base)
+            first, last = pointers[row], pointers[row + n_segments]
+            if buffered:
+                scatter_buffered(packed, weights, ring[0], first, last, ring, base, bits, lists)
+            else:
+                scatter(packed, weights, first, last, ring, base)
             for k in range(n_segments):
                 count = pointers[row + k + 1] - pointers[row + k]
                 segments[first_segment + k, L.S_EVENTS] += count
@@ -83,7 +136,12 @@ def deliver_bundle(bundle, segments, constants, pops, sources, ring, slot, bits)
             segments[segment, L.S_EVENTS] += last - first
             pop = pops[segments[segment, L.S_TARGET]]
             if pop[L.P_EVENT] == 1:
-                scatter_touching(packed, weights, constants[segment], first, last, pop, ring, base, bits)
+                scatter_touching(
+                    packed, weights, constants[segment], first, last, pop, ring, base, bits
+                )
+            elif buffered:
+                constant = constants[segment]
+                scatter_buffered(packed, weights, constant, first, last, ring, base, bits, lists)
             elif stored:
                 scatter(packed, weights, first, last, ring, base)
             else:

@@ -13,7 +13,7 @@ import numpy as np
 from numba import carray, njit
 
 from neurosim.engines.cpu.kernels import layout as L
-from neurosim.engines.cpu.kernels.deliver import deliver_bundle
+from neurosim.engines.cpu.kernels.deliver import deliver_bundle, empty_list
 from neurosim.engines.cpu.kernels.drive import (
     add_injection,
     generator_spikes,
@@ -115,9 +115,7 @@ def step_population(pop, processes, given, ring, bits, slot, step, out_address):
         count = call_kernel(pop[L.P_EVENT_FN], pop[L.P_BLOCK], step, row, out_address)
     else:
         if pop[L.P_N_NOISE] > 0:
-            rows = carray(
-                pointer(block[L.NOISE]), (pop[L.P_N_NOISE], block[L.N]), ring.dtype
-            )
+            rows = carray(pointer(block[L.NOISE]), (pop[L.P_N_NOISE], block[L.N]), ring.dtype)
             white_noise(rows, lo, n, step, np.uint32(pop[L.P_KEY0]), np.uint32(pop[L.P_KEY1]))
         count = call_kernel(pop[L.P_CLOCK_FN], pop[L.P_BLOCK], step, row, out_address)
         block[L.UPDATES] += n
@@ -231,7 +229,7 @@ def failed(pops, counts):
 @njit(**_OPTIONS)
 def run_thread(
     me, threads, first, last, arrived, pops, bundles, segments, constants, processes,
-    process_weights, n_always, given, currents, means, stds, recordings, ring, bits, slots,
+    process_weights, n_always, given, currents, means, stds, recordings, ring, bits, slots, lists,
     buffers, counts, shared, due, reserve, spike_steps, spike_pops, spike_ids, n_spikes,
 ):  # fmt: skip
     """Run steps first ... last (inclusive) on one thread.
@@ -251,6 +249,8 @@ def run_thread(
         Number of processes: with any, no step can be skipped.
     ring : float (slots << bits,)
         Input to come: slot * 2**bits + channel.
+    lists : (uint32 (slots, capacity), float (slots, capacity), int64 (slots,))
+        Buffers in front of the ring; capacity 0 where it is small.
     buffers : int64 (2, threads, n_populations)
         Addresses of the spike lists of all threads.
     counts : int64 (2, threads, n_populations)
@@ -277,6 +277,7 @@ def run_thread(
         # alternates from round to round; steps may be skipped, so their parity would not do
         parity = arrived & 1
         slot = step % slots
+        empty_list(ring, slot, lists)
         if currents.shape[0] > 0:
             inject_currents(pops, currents, means, stds, step, ring)
         add_poisson_inputs(pops, processes, process_weights, ring, slot, bits, step)
@@ -291,9 +292,7 @@ def run_thread(
         if spiked > 0:
             due[parity, me * 8] = step + 1
         else:
-            due[parity, me * 8] = next_due(
-                pops, n_always, given, currents, recordings, slots, step
-            )
+            due[parity, me * 8] = next_due(pops, n_always, given, currents, recordings, slots, step)
         arrived += 1
         if threads > 1:
             wait_for_all(shared.ctypes.data, threads, arrived)
@@ -303,12 +302,16 @@ def run_thread(
                 count = counts[parity, thread, source]
                 if count > 0:
                     ids = carray(pointer(buffers[parity, thread, source]), (count,), np.int32)
-                    deliver_bundle(bundles[b], segments, constants, pops, ids, ring, slot, bits)
+                    deliver_bundle(
+                        bundles[b], segments, constants, pops, ids, ring, slot, bits, lists
+                    )
         if step >= last or atomic_load(stop_address + 64 * parity) > 0:
             break
         following = last
         for thread in range(threads):
             following = min(following, due[parity, thread * 8])
         step = following
+    for slot in range(slots):
+        empty_list(ring, slot, lists)
     restore_denormals(control)
     return step
