@@ -122,15 +122,27 @@ class Simulation:
         """
         start, stop = self.time, self._target(duration)
         with _interruptible() as interrupted, _shown(progress, self.time, stop) as show:
-            while self._runner.time < stop - 1e-9 * max(1.0, stop):
-                self._runner.advance(stop)
-                self._recorder.collect(self._runner)
-                show(self._runner.time - start, stop - start)
-                if interrupted():
-                    raise KeyboardInterrupt(
-                        f"stopped at t = {self._runner.time:g} ms; run() goes on from there."
-                    )
-        self._recorder.finish(self._runner)
+            try:
+                while self._runner.time < stop - self._tolerance(stop):
+                    self._advance(stop)
+                    show(self._runner.time - start, stop - start)
+                    if interrupted():
+                        raise KeyboardInterrupt(
+                            f"stopped at t = {self._runner.time:g} ms; run() goes on from there."
+                        )
+            finally:
+                self._recorder.finish(self._runner)
+
+    def _advance(self, stop: float) -> None:
+        """Do a piece of work and take over what was recorded, up to a failure too."""
+        try:
+            self._runner.advance(stop)
+        finally:
+            self._recorder.collect(self._runner)
+
+    def _tolerance(self, stop: float) -> float:
+        """Return what the time may fall short of `stop` by rounding [ms]."""
+        return 1e-9 * max(1.0, stop) if self.dt is None else self.dt / 2
 
     def _target(self, duration: float) -> float:
         if not (np.isfinite(duration) and duration >= 0):
@@ -150,6 +162,7 @@ class Simulation:
         """
         from neurosim.io.checkpoint import save
 
+        self._recorder.finish(self._runner)
         save(self, self._runner, self._recorder, path)
 
     def restore(self, state: Any, recorded: Any) -> None:

@@ -282,6 +282,7 @@ class CpuRunner(Runner):
 
     def advance(self, stop: float) -> None:
         """Run about a tenth of a second of work, at most to time `stop`."""
+        self._check_failures()  # a run that had to stop does not go on
         last = round(stop / self.plan.dt)
         until = min(last, self._step + self._chunk, next_decision(self._step))
         until = min(until, self._step + min(t.records.room() for t in self.threads))
