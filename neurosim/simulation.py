@@ -187,7 +187,8 @@ class Simulation:
         """
         from neurosim.io.checkpoint import load
 
-        return load(cls, path, engine)
+        simulation: Simulation = load(cls, path, engine)
+        return simulation
 
 
 def simulate(

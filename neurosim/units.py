@@ -109,7 +109,7 @@ def parse_unit(text: str) -> Unit:
     Parameters
     ----------
     text : str
-        Known unit names combined with ``*``, ``/``, ``**`` and parentheses; ``"1"`` has no dimension.
+        Unit names combined with ``*``, ``/``, ``**`` and parentheses; ``"1"`` for none.
 
     Raises
     ------

@@ -16,8 +16,8 @@ from neurosim.expressions.tree import (
     divide,
     multiply,
     negate,
-    subtract,
     substitute,
+    subtract,
     symbols,
 )
 
@@ -92,7 +92,7 @@ def affine(
             return None
         if slope != ZERO:
             coefficients[name] = slope
-    rest = substitute(expression, {n: ZERO for n in names})
+    rest = substitute(expression, dict.fromkeys(names, ZERO))
     if not symbols(rest) <= constant:
         return None
     return coefficients, rest

@@ -50,8 +50,8 @@ def load(cls: Any, path: str | Path, engine: Any) -> Any:
             raise FileFormatError(f"{path}: this is no neurosim checkpoint.")
         if int(file.attrs["version"]) > VERSION:
             raise FileFormatError(
-                f"{path}: checkpoint version {file.attrs['version']}, but this neurosim reads up to "
-                f"version {VERSION}; update neurosim."
+                f"{path}: checkpoint version {file.attrs['version']}, but this neurosim reads up "
+                f"to version {VERSION}; update neurosim."
             )
         missing = {"simulation", "network", "state", "recorded"} - set(file)
         if missing:

@@ -129,7 +129,8 @@ def lower_model(
         rhs = {s: substitute(e, {inject: added}) for s, e in rhs.items()}
     return LoweredModel(
         spec, n, dt, model.method, dict(values), linear, stepped, tuple(spec.maps), full, half, rhs,
-        _slopes(spec, model.method, rhs), _noise_of_stepped(spec, stepped, noise_factors, constants),
+        _slopes(spec, model.method, rhs),
+        _noise_of_stepped(spec, stepped, noise_factors, constants),
         _receptors(spec, constants, receptors), _refractory_steps(spec, values, dt),
         tuple(spec.refractory.hold) if spec.refractory else (),
         tuple(spec.refractory.ignore) if spec.refractory else (),
@@ -189,8 +190,8 @@ def _noise_of_stepped(
             continue
         if symbols(factors[state]) - set(constants):
             raise ModelError(
-                f"{spec.name}: the factor of xi in the equation of {state} depends on a state; only "
-                "additive noise is integrated."
+                f"{spec.name}: the factor of xi in the equation of {state} depends on a state; "
+                "only additive noise is integrated."
             )
         noise[state] = evaluate(factors[state], constants)
     return noise

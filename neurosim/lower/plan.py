@@ -131,7 +131,9 @@ def lower(
     records = _records(network, record, dt)
     return Plan(
         dt, seed, connectivity_seed, populations,
-        tuple(connection_plan(c, dt, connectivity_seed, used) for c in network.projections.values()),
+        tuple(
+            connection_plan(c, dt, connectivity_seed, used) for c in network.projections.values()
+        ),
         tuple(_input(i, dt, seed, used) for i in network.inputs.values()),
         tuple(_injection(j, dt, seed) for j in network.injections.values()),
         *records,

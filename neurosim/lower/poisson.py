@@ -120,4 +120,5 @@ def poisson_words(mean: float) -> np.ndarray:
         return np.zeros(0, np.uint32)
     k = np.arange(int(mean + 12 * np.sqrt(mean) + 40))
     words = np.rint(pdtr(k, mean) * 2.0**32) - 1
-    return np.maximum(words[words < 2**32 - 1], 0).astype(np.uint32)
+    table: np.ndarray = np.maximum(words[words < 2**32 - 1], 0).astype(np.uint32)
+    return table

@@ -185,7 +185,8 @@ def _cholesky(covariance: np.ndarray) -> np.ndarray:
 
 
 def _apply(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    return np.einsum("...ij,...j->...i", matrix, vector)
+    product: np.ndarray = np.einsum("...ij,...j->...i", matrix, vector)
+    return product
 
 
 def _entries(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,11 +30,11 @@ class Parameter:
 
     def violation(self, value: float) -> str | None:
         """Return what is wrong with a value, or None."""
-        for bound, ok, text in (
-            (self.gt, lambda b: value > b, ">"), (self.ge, lambda b: value >= b, ">="),
-            (self.lt, lambda b: value < b, "<"), (self.le, lambda b: value <= b, "<="),
+        for bound, holds, text in (
+            (self.gt, operator.gt, ">"), (self.ge, operator.ge, ">="),
+            (self.lt, operator.lt, "<"), (self.le, operator.le, "<="),
         ):  # fmt: skip
-            if bound is not None and not ok(bound):
+            if bound is not None and not holds(value, bound):
                 return f"must be {text} {bound:g}"
         return None
 

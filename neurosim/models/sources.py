@@ -85,7 +85,8 @@ class spike_source(Model):
             raise ParameterError("spike_source: a spike time is not a finite number.")
         if (times <= 0).any():
             raise ParameterError(
-                f"spike_source: spike time {times.min():g} ms; spikes lie in (0, T], so times must be > 0."
+                f"spike_source: spike time {times.min():g} ms; spikes lie in (0, T], so times "
+                "must be > 0."
             )
         order = np.lexsort((ids, times))
         self.values = {

@@ -99,7 +99,8 @@ class SpecBuilder:
         return ModelSpec(
             self.name, self.parameters, self.states, odes, maps, receptors, receptor_units,
             threshold, self._reset(threshold), self._refractory(), method,
-            float(self.text["tolerance"]), self.text["threshold_test"], absolute, self._initial(), self.text,
+            float(self.text["tolerance"]), self.text["threshold_test"], absolute,
+            self._initial(), self.text,
         )  # fmt: skip
 
     def _states(self, declared: dict[str, State]) -> dict[str, State]:
@@ -130,7 +131,7 @@ class SpecBuilder:
 
     def _declare(self) -> None:
         definitions = [e for e in self.equations if e.kind == "definition"]
-        taken: dict[str, str] = {n: "built-in name" for n in (*self.units, "weight")}
+        taken: dict[str, str] = dict.fromkeys((*self.units, "weight"), "built-in name")
         groups = (("parameter", self.parameters), ("state", self.states),
                   ("sub-expression", {e.name: e for e in definitions}))  # fmt: skip
         for kind, group in groups:
@@ -258,8 +259,8 @@ class SpecBuilder:
         text = self.text["reset"]
         if threshold is not None and text is None:
             raise ModelError(
-                f"{self.name}: threshold '{self.text['threshold']}' has no reset; write for instance "
-                'reset = "V_m = V_reset", or reset = "" if nothing is reset.'
+                f"{self.name}: threshold '{self.text['threshold']}' has no reset; write for "
+                'instance reset = "V_m = V_reset", or reset = "" if nothing is reset.'
             )
         return self._statements(text or "", f"{self.name}, reset", ())
 

@@ -135,6 +135,9 @@ class StepEmitter:
         lines += [f"x_{s}[i] = n_{s}" for s in self.model.states]
         return [*lines, *self._flag()]
 
+    def _noise_of(self, source: str) -> str:
+        return f"noise{self.noise_sources.index(source)}[i]"
+
     def _linear(self, prefix: str, propagator: Propagator) -> Lines:
         lines = []
         tag = "P" if propagator is self.model.full else "H"
@@ -150,7 +153,7 @@ class StepEmitter:
                 name = self.coefficient(f"{tag} injected {row}", propagator.injected[row])
                 terms.append(f"{name} * injected[i]")
             terms += [
-                f"{self.coefficient(f'{tag} noise {r} {k}', v)} * noise{self.noise_sources.index(k)}[i]"
+                f"{self.coefficient(f'{tag} noise {r} {k}', v)} * {self._noise_of(k)}"
                 for (r, k), v in propagator.noise.items()
                 if r == row
             ]
@@ -184,7 +187,7 @@ class StepEmitter:
         lines = self._rates("k1", lambda s: f"s_{s}", now, model.rhs)
         kicks = {
             s: " + " + self.coefficient(f"kick {s}", v * model.dt**0.5)
-            + f" * noise{self.noise_sources.index(s)}[i]"
+            + f" * {self._noise_of(s)}"
             for s, v in model.noise.items()
         }  # fmt: skip
         if model.method == "euler":
@@ -193,8 +196,9 @@ class StepEmitter:
             ]
         if model.method == "exponential_euler":
             show = self.printer(lambda s: f"s_{s}")
+            decays = {s: f"exprel({h} * {show(model.slopes[s])})" for s in model.stepped}
             return lines + [
-                f"n_{s} = s_{s} + {h} * k1_{s} * exprel({h} * {show(model.slopes[s])}){kicks.get(s, '')}"
+                f"n_{s} = s_{s} + {h} * k1_{s} * {decays[s]}{kicks.get(s, '')}"
                 for s in model.stepped
             ]
         ends = {s: f"n_{s}" for s in model.linear}
@@ -224,9 +228,9 @@ class StepEmitter:
             lines += self._rates(stage, self._stage("y", places), time, model.rhs)
         sixth = number(model.dt / 6)
         two = number(2.0)
+        slopes = {s: f"(k1_{s} + {two} * (k2_{s} + k3_{s}) + k4_{s})" for s in model.stepped}
         return lines + [
-            f"n_{s} = s_{s} + {sixth} * (k1_{s} + {two} * (k2_{s} + k3_{s}) + k4_{s}){kicks.get(s, '')}"
-            for s in model.stepped
+            f"n_{s} = s_{s} + {sixth} * {slopes[s]}{kicks.get(s, '')}" for s in model.stepped
         ]
 
     def _stage(self, tag: str, places: Mapping[str, str]) -> Callable[[str], str]:

@@ -200,8 +200,8 @@ class CpuRunner(Runner):
         if isinstance(sleep, str):
             if self.options.strategy == "event":
                 raise ModelError(
-                    f"population {p.name!r}: {p.model.spec.name} cannot use strategy='event', because "
-                    f"{sleep}; use strategy='auto' or 'clock'."
+                    f"population {p.name!r}: {p.model.spec.name} cannot use strategy='event', "
+                    f"because {sleep}; use strategy='auto' or 'clock'."
                 )
             sleep = None
         kernel = generate(p.model, sleep, self.options.precision)
@@ -310,8 +310,8 @@ class CpuRunner(Runner):
             t.me, len(self.threads), first, last, 0, t.pops, t.bundles, t.segments, t.constants,
             tables.processes, tables.weights, tables.processes.shape[0], tables.given,
             tables.currents, tables.means, tables.stds, t.records.table, t.ring, self.parts.bits,
-            self.slots, t.pending, self._buffers, self._counts, self._shared, self._due, t.reserve, *t.spikes,
-            t.n_spikes,
+            self.slots, t.pending, self._buffers, self._counts, self._shared, self._due,
+            t.reserve, *t.spikes, t.n_spikes,
         )  # fmt: skip
 
     def _check_failures(self) -> None:

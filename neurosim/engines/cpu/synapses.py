@@ -29,7 +29,7 @@ class Bundle:
 
 def check_memory(plan: Plan, parts: Partition, itemsize: int) -> None:
     """Raise NetworkSizeError if the network cannot fit, before anything is allocated."""
-    synapses = 0
+    synapses = 0.0
     for c in plan.connections:
         synapses += count_estimate(c.spec)[0] * (4 if c.spec.constant else 4 + itemsize)
     neurons = sum(p.n * (len(p.model.states) + 8) for p in plan.populations if p.model) * itemsize
@@ -39,8 +39,8 @@ def check_memory(plan: Plan, parts: Partition, itemsize: int) -> None:
     if available is not None and needed > available:
         raise NetworkSizeError(
             f"the network needs about {gib(needed)} ({gib(int(synapses))} of it for synapses), but "
-            f"{gib(available)} of memory are available. Use precision='float32', one weight for each "
-            "projection, fewer synapses, or a larger machine."
+            f"{gib(available)} of memory are available. Use precision='float32', one weight for "
+            "each projection, fewer synapses, or a larger machine."
         )
 
 
@@ -106,7 +106,9 @@ def order_rows(bundles: list[Bundle], bits: int, slots: int, pool: Executor) -> 
 
 def synapse_tables(bundles: list[Bundle], thread: int, dtype: Any) -> tuple[np.ndarray, ...]:
     """Return a thread's tables of bundles and segments, and the constant weights of segments."""
-    rows, segments, constants = [], [], []
+    rows: list[np.ndarray] = []
+    segments: list[list[int]] = []
+    constants: list[float] = []
     for bundle in bundles:
         part = bundle.parts[thread]
         row = np.zeros(L.B_COLUMNS, np.int64)

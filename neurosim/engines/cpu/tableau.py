@@ -6,6 +6,7 @@ adaptive models): reject above 1.1 times the tolerance, grow below half of it.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from neurosim.engines.cpu.kernels import layout
@@ -28,6 +29,11 @@ FIFTH = (902880 / 7618050, 0.0, 3953664 / 7618050, 3855735 / 7618050, -1371249 /
 ERROR = (1 / 360, 0.0, -128 / 4275, -2197 / 75240, 1 / 50, 2 / 55)
 
 
+def _stage_name(jumping: set[str], prefix: str, state: str) -> str:
+    """Return the name of a state at a stage: those without an equation stand still."""
+    return f"n_{state}" if state in jumping else prefix + state
+
+
 def _combination(coefficients: tuple[float, ...], state: str, number: object) -> str:
     terms = [f"{number(c)} * k{j + 1}_{state}" for j, c in enumerate(coefficients) if c]  # type: ignore[operator]
     return " + ".join(terms)
@@ -47,7 +53,7 @@ def adaptive_lines(emitter: StepEmitter) -> list[str]:
         jumping = set(model.states) - set(states)
         attempt += emitter._rates(
             f"k{stage}",
-            lambda s, name=name, jumping=jumping: f"n_{s}" if s in jumping else name + s,
+            partial(_stage_name, jumping, name),
             f"t0 + gone + {number(node)} * h",
             model.rhs,
         )
@@ -77,7 +83,8 @@ def adaptive_lines(emitter: StepEmitter) -> list[str]:
         *([] if emitter.uses_time else ["t0 = ZERO"]),
         f"sub = carray(pointer(B[{layout.SUBSTEP}]), (n,), REAL)",
         f"whole = {number(model.dt)}",
-        f"tolerance = REAL({model.spec.tolerance!r}) if ITEM == 8 else REAL(max({model.spec.tolerance!r}, 1e-4))",
+        # single precision cannot resolve a smaller error of a potential
+        f"tolerance = REAL(max({model.spec.tolerance!r}, 0.0 if ITEM == 8 else 1e-4))",
         "smallest = whole * REAL(1e-6)",
         "tiny = REAL(1e-12)",
         "sixth = REAL(1.0 / 6.0)",

@@ -80,7 +80,8 @@ class Tables:
             if not np.array_equal(i.ids, np.arange(start, start + i.ids.size)):
                 row[L.Q_TARGETS] = self._address(i.ids.astype(np.int64))
             return row, i.weight
-        # the dense method is chosen for contiguous targets only; this thread's members: word i of the buffer belongs to member Q_START + i
+        # the dense method is chosen for contiguous targets only; word i of the buffer belongs to
+        # member Q_START + i
         first, last = max(lo, start), min(hi, start + i.ids.size)
         row[L.Q_START], row[L.Q_N], row[L.Q_TARGETS] = first - start, last - first, first - lo
         row[L.Q_WORDS] = self._address(np.zeros((4, last - first), np.uint32))

@@ -111,8 +111,9 @@ class ReferenceRunner(Runner):
             bad = neurons.not_finite()
             if bad is not None:
                 raise SimulationError(
-                    f"a state of neuron {bad} of population {p.name!r} stopped being a finite number "
-                    f"at t = {self.time:g} ms. Use a smaller dt, another method, or check the weights."
+                    f"a state of neuron {bad} of population {p.name!r} stopped being a finite "
+                    f"number at t = {self.time:g} ms. Use a smaller dt, another method, or check "
+                    "the weights."
                 )
         arrivals[:] = 0.0
         self._counts["spikes"] += ids.size
@@ -163,7 +164,7 @@ class ReferenceRunner(Runner):
 
     def _pending(self) -> dict[int, tuple[np.ndarray, ...]]:
         """Return the input to come of each population: delay, receptor, neuron, amount."""
-        pending = {}
+        pending: dict[int, tuple[np.ndarray, ...]] = {}
         for index, ring in self.ring.items():
             slot, receptor, neuron = np.nonzero(ring)
             ahead = (slot - self._step) % self.slots

@@ -18,7 +18,8 @@ def poisson_counts(process: PoissonProcess, step: int) -> np.ndarray:
         quarter = step >> 2
         members = np.arange(process.n, dtype=np.uint32)
         word = philox(members, quarter & 0xFFFFFFFF, quarter >> 32, 0, *process.key)[step & 3]
-        return (word[:, None] > process.cdf[None, :]).sum(axis=1)
+        dense: np.ndarray = (word[:, None] > process.cdf[None, :]).sum(axis=1)
+        return dense
     counts = np.zeros(process.n, np.int64)
     factor = _rate_factor(process, step)
     for block in range(-(-process.n // process.block)):

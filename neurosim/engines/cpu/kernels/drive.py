@@ -1,7 +1,7 @@
 """Input from outside: Poisson processes, given spikes, injected currents, white noise.
 
 A Poisson process is a pure function of (key, step): nothing is carried from step to step, so any
-thread can draw its part. Two methods, chosen by the mean per neuron and step when the plan is built:
+thread can draw its part. Two methods, chosen by the mean per neuron and step:
 
 - dense: one 32-bit word a neuron and step, compared with the cumulative distribution;
 - sparse: the count of a whole block of neurons, then a uniform member for each event (splitting
@@ -127,7 +127,7 @@ def rate_factor(q, step):
 
 @njit(**_OPTIONS)
 def generator_spikes(q, lo, hi, step, spikes):
-    """Write the spikes of members lo <= i < hi of a Poisson generator, sorted; return their number."""
+    """Write the sorted spikes of members lo <= i < hi of a generator; return their number."""
     cdf = carray(pointer(q[L.Q_CDF]), (q[L.Q_N_CDF],), np.uint32)
     accept = carray(pointer(q[L.Q_ACCEPT]), (q[L.Q_N],), np.float64)
     factor = rate_factor(q, step)
