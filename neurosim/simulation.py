@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ import numpy as np
 
 from neurosim.engines.base import Engine, Runner
 from neurosim.engines.registry import engine_of
-from neurosim.errors import ParameterError
-from neurosim.lower.grid import to_steps
+from neurosim.errors import ParameterError, RecordingError
+from neurosim.lower.grid import to_step
 from neurosim.lower.plan import Plan, lower
-from neurosim.network import Network
+from neurosim.network import Network, Spikes, State, Weights
+from neurosim.network.checks import finite_number
 from neurosim.recorder import Recorder
 from neurosim.results import Results
 
@@ -73,11 +74,13 @@ class Simulation:
         if not isinstance(network, Network):
             raise ParameterError(f"Simulation: network = {network!r}; an ns.Network is needed.")
         self.network = network
-        self.dt = dt
+        self.dt = None if dt is None else finite_number(dt, "dt", unit="ms")
         self.seed = _checked_seed(seed, "seed")
         self.connectivity_seed = self.seed
         if connectivity_seed is not None:
             self.connectivity_seed = _checked_seed(connectivity_seed, "connectivity_seed")
+        if isinstance(record, Spikes | State | Weights) or not isinstance(record, Iterable):
+            raise RecordingError(f"record = {record!r}; a list is needed: record=[...].")
         self.record = tuple(record)
         self.engine = engine_of(engine)
         self.plan: Plan = lower(network, dt, self.seed, self.connectivity_seed, self.record)
@@ -145,12 +148,12 @@ class Simulation:
         return 1e-9 * max(1.0, stop) if self.dt is None else self.dt / 2
 
     def _target(self, duration: float) -> float:
-        if not (np.isfinite(duration) and duration >= 0):
-            raise ParameterError(f"run: duration = {duration!r} ms must be a number >= 0.")
+        duration = finite_number(duration, "run: duration", unit="ms")
+        if duration < 0:
+            raise ParameterError(f"run: duration = {duration:g} ms; it must be >= 0.")
         if self.dt is None:
             return self.time + duration
-        steps = to_steps(np.array([duration]), self.dt, "run: duration", exact=True)
-        return (round(self.time / self.dt) + int(steps[0])) * self.dt
+        return (round(self.time / self.dt) + to_step(duration, self.dt, "run: duration")) * self.dt
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint (HDF5) from which `load` continues exactly.

@@ -44,3 +44,20 @@ def to_steps(
             f"{np.asarray(times)[first]:g} ms); use multiples of dt{hint}."
         )
     return steps.astype(np.int64)
+
+
+def to_step(time: float, dt: float, what: str, *, at_least: int = 0) -> int:
+    """Return one time as a number of steps.
+
+    Raises
+    ------
+    ParameterError
+        If it is off the grid or below `at_least` steps.
+    """
+    steps = round(time / dt)
+    if steps < at_least or abs(time / dt - steps) > TOLERANCE:
+        smallest = f", at least {at_least * dt:g} ms" if at_least else ""
+        raise ParameterError(
+            f"{what} = {time:g} ms; a multiple of dt = {dt:g} ms is needed{smallest}."
+        )
+    return steps

@@ -13,7 +13,7 @@ import numpy as np
 
 from neurosim.errors import NetworkError, ParameterError, RecordingError
 from neurosim.lower.connectivity import ConnectionSpec, specify
-from neurosim.lower.grid import to_steps
+from neurosim.lower.grid import to_step, to_steps
 from neurosim.lower.model import LoweredModel, lower_model
 from neurosim.lower.poisson import PoissonProcess, poisson_process
 from neurosim.models.base import NeuronModel, check_values
@@ -326,14 +326,14 @@ def _injection(j: Any, dt: float, seed: int) -> InjectionPlan:
     current: NoiseCurrent = j.current
     every = 1
     if current.dt is not None:
-        every = int(to_steps(np.array([current.dt]), dt, f"{j.name}: dt", exact=True)[0])
-    first = int(to_steps(np.array([current.start]), dt, f"{j.name}: start", exact=True)[0])
+        every = to_step(current.dt, dt, f"{j.name}: dt", at_least=1)
+    first = to_step(current.start, dt, f"{j.name}: start")
     last = 2**62
     if np.isfinite(current.stop):
-        last = int(to_steps(np.array([current.stop]), dt, f"{j.name}: stop", exact=True)[0])
+        last = to_step(current.stop, dt, f"{j.name}: stop")
     return InjectionPlan(
         index, ids, "noise", none, np.zeros(0), current.mean * scale, current.std * scale,
-        first, last, max(every, 1), stream_key(seed, "current", j.name),
+        first, last, every, stream_key(seed, "current", j.name),
     )  # fmt: skip
 
 
@@ -343,12 +343,10 @@ def _records(
     spikes, states, weights = checked_records(network, record)
     rows = []
     for item in states:
-        every = to_steps(
-            np.array([item.interval]), dt, f"State({item.target.name!r}): interval", exact=True
-        )
+        every = to_step(item.interval, dt, f"State({item.target.name!r}): interval", at_least=1)
         rows.append(
             StateRecord(
-                item.target.population.index, tuple(item.names), item.target.ids, int(every[0]), dt
+                item.target.population.index, tuple(item.names), item.target.ids, every, dt
             )
         )
     return spikes, tuple(rows), weights
