@@ -114,12 +114,12 @@ def _introduction(machine: dict[str, Any], cases: dict[str, Any]) -> str:
 - {listed}
 
 Written by `python benchmarks/run.py`. The simulators of a case ran in turn, each in its own
-process; figures are medians, with the smallest and largest in brackets. dt = 0.1 ms everywhere; equal
-rates show equal work. The real-time factor (rtf) is the wall time of the simulation over the model
-time; a warm-up before it is not counted. Build is description, compilation and connection; Brian2
-compiles its two runs (warm-up and measurement) separately, except from start to result. NEST and
-Brian2 compute in double precision. Synaptic events are spikes times (mean) out-degree. Of Brian2
-with 1 and 2 threads the faster is compared."""
+process; figures are medians, with the smallest and largest in brackets. dt = 0.1 ms everywhere;
+equal rates show equal work. The real-time factor (rtf) is the wall time of the simulation over the
+model time; a warm-up before it is not counted. Build is description, compilation and connection;
+Brian2 compiles its two runs (warm-up and measurement) separately, except from start to result. NEST
+and Brian2 compute in double precision. Their synaptic events are spikes times (mean) out-degree. Of
+Brian2 with 1 and 2 threads the faster is compared."""
 
 
 def _case_text(case: Case, entry: dict[str, Any]) -> str:

@@ -132,10 +132,10 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     parser.add_argument("--precision", choices=("float32", "float64"), default="float64")
     parser.add_argument("--threads", type=int, help="default: all cores")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--quick", action="store_true", help="scale 0.03, 500 ms")
+    parser.add_argument("--quick", action="store_true", help="scale 0.1, 500 ms")
     options = parser.parse_args(argv)
     options.out.mkdir(parents=True, exist_ok=True)
-    scale, duration = (0.03, 500.0) if options.quick else (options.scale, options.duration)
+    scale, duration = (0.1, 500.0) if options.quick else (options.scale, options.duration)
 
     circuit = Microcircuit(scale, options.drive)
     net = circuit.network()
@@ -148,15 +148,16 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     spikes = {
         name: sim.results.spikes[name].window(START, START + duration) for name in circuit.names
     }
-    reference = REFERENCE_10 if scale == 0.1 else [np.nan] * 8
+    reference = [f"{r:.2f}" for r in REFERENCE_10] if scale == 0.1 else ["-"] * 8
     print("population  rate [Hz]  NumPy at 10 %  published, full scale    CV")
     rates = {}
     for (name, trains), near, full in zip(
         spikes.items(), reference, circuit.published, strict=True
     ):
         rates[name] = trains.rate()
-        cv = np.nanmean(trains.isi_cv(min_intervals=3)) if len(trains) else np.nan
-        print(f"{name:10s} {trains.rate():10.2f} {near:14.2f} {full:22.2f} {cv:5.2f}")
+        cv = trains.isi_cv(min_intervals=3)
+        shown = f"{np.nanmean(cv):.2f}" if not np.isnan(cv).all() else "-"
+        print(f"{name:10s} {trains.rate():10.2f} {near:>14s} {full:22.2f} {shown:>5s}")
     seconds = sim.counters["seconds"]
     print(
         f"\nbuilt in {seconds['build']:.1f} s, {sim.time:g} ms took {seconds['run']:.1f} s: "

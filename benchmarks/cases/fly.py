@@ -92,7 +92,7 @@ def build_neurosim(ns: Any) -> Any:
             dv/dt = (v_0 - v + g)/tau_m : mV
             dg/dt = -g/tau_g : mV
         """
-        receptors = {"exc": "g += weight", "kick": "v += weight"}  # noqa: RUF012
+        receptors = {"exc": "g += weight", "kick": "v += weight"}
         threshold = "v > v_th"
         reset = "v = v_reset; g = 0"
         refractory = ns.Refractory("t_ref", hold=["v", "g"], ignore=["exc"])

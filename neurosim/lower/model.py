@@ -52,6 +52,7 @@ class LoweredModel:
     full: Propagator
     half: Propagator | None
     rhs: Mapping[str, Expression]
+    maps: Mapping[str, Expression]
     slopes: Mapping[str, Expression]
     noise: Mapping[str, Coefficient]
     receptors: tuple[tuple[str, tuple[tuple[str, Coefficient], ...]], ...]
@@ -102,16 +103,18 @@ def lower_model(
     Raises
     ------
     ModelError
-        If the method does not apply to the equations.
+        If the method does not apply to the equations, or a current is injected into a parameter
+        that is used outside the equations.
     """
     spec = model.spec
     deterministic, noise_factors = _split_noise(spec)
+    _check_injected(spec, inject, noise_factors)
     if model.method == "rk45":
         linear: tuple[str, ...] = ()
         if noise_factors:
             raise ModelError(f"{spec.name}: rk45 cannot integrate white noise (xi); use 'heun'.")
     else:
-        linear = _linear_states(spec, deterministic, noise_factors)
+        linear = _linear_states(spec, deterministic, noise_factors, inject)
     stepped = tuple(s for s in spec.odes if s not in linear)
     rhs = {s: deterministic[s] for s in stepped}
     constants = dict(values) | {"dt": dt}
@@ -124,11 +127,11 @@ def lower_model(
         half = linear_propagator(
             {s: deterministic[s] for s in linear}, constants, n, dt / 2, inject, {}
         )
-    if inject is not None:
-        added = Operation("+", (Symbol(inject), Symbol(INJECTED)))
-        rhs = {s: substitute(e, {inject: added}) for s, e in rhs.items()}
+    rhs = {s: _with_current(e, inject) for s, e in rhs.items()}
+    maps = {s: _with_current(e, inject) for s, e in spec.maps.items()}
     return LoweredModel(
-        spec, n, dt, model.method, dict(values), linear, stepped, tuple(spec.maps), full, half, rhs,
+        spec, n, dt, model.method, dict(values), linear, stepped, tuple(maps), full, half, rhs,
+        maps,
         _slopes(spec, model.method, rhs),
         _noise_of_stepped(spec, stepped, noise_factors, constants),
         _receptors(spec, constants, receptors), _refractory_steps(spec, values, dt),
@@ -136,6 +139,30 @@ def lower_model(
         tuple(spec.refractory.ignore) if spec.refractory else (),
         inject, _initial_values(spec, values, initial, n),
     )  # fmt: skip
+
+
+def _with_current(expression: Expression, inject: str | None) -> Expression:
+    """Return the expression with the injected current added to its parameter."""
+    if inject is None:
+        return expression
+    added = Operation("+", (Symbol(inject), Symbol(INJECTED)))
+    return substitute(expression, {inject: added})
+
+
+def _check_injected(spec: ModelSpec, inject: str | None, noise: Mapping[str, Expression]) -> None:
+    """Refuse a current into a parameter that the threshold, a reset, an input or noise uses."""
+    places = {f"the factor of xi in the equation of {s}": e for s, e in noise.items()}
+    if spec.threshold is not None:
+        places["the threshold"] = spec.threshold
+    places |= {f"the reset '{s.text}'": s.value for s in spec.reset}
+    for name, statements in spec.receptors.items():
+        places |= {f"the receptor {name!r}": s.value for s in statements}
+    for place, expression in places.items():
+        if inject in symbols(expression):
+            raise ModelError(
+                f"{spec.name}: a current cannot be injected into {inject}, which {place} uses; "
+                "inject into a parameter that only the equations use, such as I_e."
+            )
 
 
 def _split_noise(spec: ModelSpec) -> tuple[dict[str, Expression], dict[str, Expression]]:
@@ -151,13 +178,20 @@ def _split_noise(spec: ModelSpec) -> tuple[dict[str, Expression], dict[str, Expr
 
 
 def _linear_states(
-    spec: ModelSpec, rhs: Mapping[str, Expression], noise: Mapping[str, Expression]
+    spec: ModelSpec,
+    rhs: Mapping[str, Expression],
+    noise: Mapping[str, Expression],
+    inject: str | None,
 ) -> tuple[str, ...]:
-    """Return the largest set of states that is linear, with constant coefficients, in itself."""
+    """Return the largest set of states that is linear, with constant coefficients, in itself.
+
+    An injected current must be an additive term, too.
+    """
     constants = set(spec.parameters) | {"dt"}
+    rhs = {s: _with_current(e, inject) for s, e in rhs.items()}
     chosen = [s for s in rhs if s not in noise or symbols(noise[s]) <= constants]
     while True:
-        kept = [s for s in chosen if affine(rhs[s], chosen, constants) is not None]
+        kept = [s for s in chosen if affine(rhs[s], (*chosen, INJECTED), constants) is not None]
         if len(kept) == len(chosen):
             return tuple(chosen)
         chosen = kept

@@ -34,6 +34,7 @@ _MODES = {
     "skip": gen.SKIP,
     "unique": gen.UNIQUE,
 }
+_GENERATORS = {gen.SKIP: gen.skip_rows, gen.UNIQUE: gen.unique_rows}
 _TASKS_PER_THREAD = 4  # so that uneven rows still keep all threads busy
 
 
@@ -148,9 +149,10 @@ class _Job:
 
     def calls(self, place: gen.Place, counting: bool) -> list[Callable[[], Any]]:
         """Return one call for each task."""
+        generate = _GENERATORS.get(self.choice.mode, gen.known_rows)
         return [
             functools.partial(
-                gen.generate, rows, self.choice, self.values, place, counting, s, smallest
+                generate, rows, self.choice, self.values, place, counting, s, smallest
             )
             for rows, s, smallest in zip(self.tasks, self.statistics, self.smallest, strict=True)
         ]

@@ -44,7 +44,7 @@ class StepEmitter:
         self.n_noise = len(self.noise_sources)
         self.uses_time = any(
             "t" in symbols(e)
-            for e in (*model.rhs.values(), *model.spec.maps.values(), *self._threshold())
+            for e in (*model.rhs.values(), *model.maps.values(), *self._threshold())
         )
 
     def _threshold(self) -> list[Expression]:
@@ -243,7 +243,7 @@ class StepEmitter:
             f"n_{s} = s_{s} if held else {show(e)}"
             if s in self.model.hold
             else f"n_{s} = {show(e)}"
-            for s, e in self.model.spec.maps.items()
+            for s, e in self.model.maps.items()
         ]
 
     def _arrivals(self) -> Lines:

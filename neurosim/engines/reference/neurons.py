@@ -80,7 +80,7 @@ class Neurons:
         elif model.stepped:
             new |= self._rk4(old, new, k1, held, t, current, kicks)
         values = self.values(old, t, current)
-        for s, expression in model.spec.maps.items():
+        for s, expression in model.maps.items():
             new[s] = np.broadcast_to(evaluate(expression, values), (model.n,)).astype(float)
         return new
 

@@ -16,14 +16,13 @@ from numba import carray, njit
 
 from neurosim.engines.cpu.kernels import layout as L
 from neurosim.engines.cpu.kernels.drive import touch
-from neurosim.engines.cpu.kernels.intrinsics import pointer, prefetch
+from neurosim.engines.cpu.kernels.intrinsics import INNER, pointer, prefetch
 
-_OPTIONS = {"cache": True, "error_model": "numpy", "nogil": True}
 #: Synapses that memory is asked for ahead of their use.
 _AHEAD = 16
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def scatter(packed, weights, first, last, ring, base):
     """Add the weights of a row to the ring."""
     size = ring.size
@@ -33,7 +32,7 @@ def scatter(packed, weights, first, last, ring, base):
         ring[index] += weights[k]
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def scatter_constant(packed, weight, first, last, ring, base):
     """Add one weight to the ring for every synapse of a row."""
     size = ring.size
@@ -43,7 +42,7 @@ def scatter_constant(packed, weight, first, last, ring, base):
         ring[index] += weight
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def scatter_buffered(packed, weights, constant, first, last, ring, base, bits, lists):
     """Append a row, sorted by delay, to the lists of its slots: (indices, weights, lengths).
 
@@ -77,7 +76,7 @@ def scatter_buffered(packed, weights, constant, first, last, ring, base, bits, l
             empty_list(ring, slot, lists)
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def empty_list(ring, slot, lists):
     """Add what a slot's list holds to the ring."""
     indices, amounts, lengths = lists
@@ -86,7 +85,7 @@ def empty_list(ring, slot, lists):
     lengths[slot] = 0
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def scatter_touching(packed, weights, constant, first, last, pop, ring, base, bits):
     """Add a row to the ring of a population that sleeps, and list what was touched."""
     size = ring.size
@@ -103,7 +102,7 @@ def scatter_touching(packed, weights, constant, first, last, pop, ring, base, bi
               n_touched, touched)  # fmt: skip
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def deliver_bundle(bundle, segments, constants, pops, sources, ring, slot, bits, lists):
     """Deliver the spikes of some sources through all segments (projections) of a bundle."""
     n_segments = bundle[L.B_SEGMENTS]

@@ -16,14 +16,13 @@ import numpy as np
 from numba import carray, njit
 
 from neurosim.engines.cpu.kernels import layout as L
-from neurosim.engines.cpu.kernels.intrinsics import pointer
+from neurosim.engines.cpu.kernels.intrinsics import INNER, pointer
 from neurosim.engines.cpu.kernels.rng import philox4, ppf_buffer, uniform
 
-_OPTIONS = {"cache": True, "error_model": "numpy", "nogil": True}
 _U0 = np.uint32(0)
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def touch(ring, index, weight, channel, slot, pop, n_touched, touched):
     """Add a weight to a slot of the ring and list its channel if it is the first to arrive.
 
@@ -36,7 +35,7 @@ def touch(ring, index, weight, channel, slot, pop, n_touched, touched):
         n_touched[slot] += 1
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def dense_words(q, n, step):
     """Refresh the buffer of random words: one Philox call gives a neuron's words of four steps."""
     words = carray(pointer(q[L.Q_WORDS]), (4, n), np.uint32)
@@ -56,7 +55,7 @@ def dense_words(q, n, step):
     return words[step & 3]
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def add_counts(row, words, cdf, weight):
     """Add weight times a Poisson count to every neuron.
 
@@ -80,7 +79,7 @@ def add_counts(row, words, cdf, weight):
             row[i] += weight * count
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def sparse_count(q, cdf, block, step):
     """Return the number of events of a block of neurons in a step."""
     word = philox4(
@@ -93,7 +92,7 @@ def sparse_count(q, cdf, block, step):
     return count
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def sparse_member(q, accept, block, step, event, factor):
     """Return the member of the process that an event of a block falls on, or -1 if thinned away."""
     n = q[L.Q_N]
@@ -113,7 +112,7 @@ def sparse_member(q, accept, block, step, event, factor):
     return first + member if uniform(b) < keep else -1
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def rate_factor(q, step):
     """Return the current rate of an inhomogeneous process relative to its largest."""
     n = q[L.Q_N_CHANGES]
@@ -121,11 +120,17 @@ def rate_factor(q, step):
         return 1.0
     changes = carray(pointer(q[L.Q_CHANGES]), (n,), np.int64)
     factors = carray(pointer(q[L.Q_FACTORS]), (n,), np.float64)
-    k = np.searchsorted(changes, step, side="right") - 1
-    return factors[k] if k >= 0 else 0.0
+    below, above = 0, n
+    while below < above:
+        middle = (below + above) // 2
+        if changes[middle] <= step:
+            below = middle + 1
+        else:
+            above = middle
+    return factors[below - 1] if below > 0 else 0.0
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def generator_spikes(q, lo, hi, step, spikes):
     """Write the sorted spikes of members lo <= i < hi of a generator; return their number."""
     cdf = carray(pointer(q[L.Q_CDF]), (q[L.Q_N_CDF],), np.uint32)
@@ -147,7 +152,7 @@ def generator_spikes(q, lo, hi, step, spikes):
     return count
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def poisson_input(q, weight, pop, lo, hi, ring, slot, bits, step):
     """Add a Poisson input to its targets on this thread, ids lo <= i < hi of the population."""
     base = slot << bits
@@ -199,7 +204,7 @@ def poisson_input(q, weight, pop, lo, hi, ring, slot, bits, step):
                 ring[index] += weight
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def given_spikes(g, lo, hi, step, spikes):
     """Write the spikes of this step of a source with given times; return their number."""
     n = g[L.G_COUNT]
@@ -216,7 +221,7 @@ def given_spikes(g, lo, hi, step, spikes):
     return count
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def white_noise(rows, first, n, step, k0, k1):
     """Fill rows (sources, padded n) with standard normal numbers of this step."""
     u = np.empty(n, np.float64)
@@ -229,7 +234,7 @@ def white_noise(rows, first, n, step, k0, k1):
             rows[source, i] = u[i]
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def injection_changes(j, step):
     """Return whether an injected current takes a new value at the beginning of this step."""
     if j[L.J_KIND] == L.KIND_STEPS:
@@ -244,7 +249,7 @@ def injection_changes(j, step):
     return step - 1 == j[L.J_LAST] or (step - 1 - j[L.J_FIRST]) % j[L.J_EVERY] == 0
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def add_injection(j, mean, std, row, step):
     """Add the present value of an injected current to its targets' row."""
     n = j[L.J_N]

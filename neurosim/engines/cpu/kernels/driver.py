@@ -23,6 +23,7 @@ from neurosim.engines.cpu.kernels.drive import (
     white_noise,
 )
 from neurosim.engines.cpu.kernels.intrinsics import (
+    INNER,
     atomic_add,
     atomic_load,
     call_kernel,
@@ -38,7 +39,7 @@ _OPTIONS = {"cache": True, "error_model": "numpy", "nogil": True}
 _SPINS = 2000
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def wait_for_all(shared_address, threads, arrived):
     """Wait until every thread has arrived `arrived` times at the barrier."""
     address = shared_address + 8 * L.H_BARRIER
@@ -51,7 +52,7 @@ def wait_for_all(shared_address, threads, arrived):
             yield_core()
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def inject_currents(pops, currents, means, stds, step, ring):
     """Recompute the injected currents of populations in which one changes at this step."""
     for a in range(currents.shape[0]):
@@ -72,7 +73,7 @@ def inject_currents(pops, currents, means, stds, step, ring):
                 add_injection(currents[b], means[b], stds[b], row, step)
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def wake_all(block):
     """Put every neuron of a block on the awake list."""
     awake = carray(pointer(block[L.AWAKE]), (block[L.N],), np.int32)
@@ -83,7 +84,7 @@ def wake_all(block):
     block[L.N_AWAKE] = block[L.N_REAL]
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def step_population(pop, processes, given, ring, bits, slot, step, out_address):
     """Advance one population by a step; return the number of its spikes (ids at `out_address`)."""
     n, lo = pop[L.P_N], pop[L.P_LO]
@@ -124,7 +125,7 @@ def step_population(pop, processes, given, ring, bits, slot, step, out_address):
     return count
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def record_states(pops, recordings, step, dtype):
     """Copy the recorded states of this thread's neurons; sleeping ones are looked at, not woken."""
     for a in range(recordings.shape[0]):
@@ -146,7 +147,7 @@ def record_states(pops, recordings, step, dtype):
             out[k] = x[ids[k]]
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def next_due(pops, n_always, given, currents, recordings, slots, step):
     """Return the next step at which this thread has anything to do, at most a turn of the ring on.
 
@@ -176,7 +177,7 @@ def next_due(pops, n_always, given, currents, recordings, slots, step):
     return due
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def add_poisson_inputs(pops, processes, weights, ring, slot, bits, step):
     """Draw the Poisson inputs of this step (generators are drawn as populations)."""
     for a in range(processes.shape[0]):
@@ -188,7 +189,7 @@ def add_poisson_inputs(pops, processes, weights, ring, slot, bits, step):
             )
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def advance_populations(
     pops, processes, given, ring, bits, slot, step, buffers, counts,
     spike_steps, spike_pops, spike_ids, n_spikes,
@@ -213,7 +214,7 @@ def advance_populations(
     return spiked
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def failed(pops, counts):
     """Whether a state stopped being a number or a spike list overflowed (count below 0)."""
     for p in range(pops.shape[0]):

@@ -7,6 +7,19 @@ A pass over the rows either counts or fills. While counting, ``pointers[t, s]`` 
 of synapses of segment s - 1 of thread t; the caller then turns these numbers into positions, and
 filling moves each on, to the start of the next segment. Race-free, because a task has either rows
 of its own (sources, hence segments) or targets of its own (a thread, hence a line of `pointers`).
+
+Three functions generate rows: `known_rows`, `skip_rows`, `unique_rows`; the caller chooses by the
+rule's mode, so that only what is needed is compiled. Their arguments:
+
+rows : int64 array, not empty
+    Rows of this task, ascending; consecutive for LIST.
+choice, values, place : Choice, Values, Place
+counting : bool
+    Whether to count (first pass) or to fill (second pass).
+statistics : (4,) int64
+    Updated: number of delays below one step, row and column of the first, longest delay in steps.
+smallest : (1,) float64
+    Updated: smallest delay below one step [ms].
 """
 
 from __future__ import annotations
@@ -16,6 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from neurosim.engines.cpu.kernels.intrinsics import INNER
 from neurosim.engines.cpu.kernels.rng import (
     draw_buffer,
     integer_below,
@@ -109,7 +123,7 @@ class Batch(NamedTuple):
     steps: Any  # int64
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def _new_batch():
     n = _BATCH
     return Batch(
@@ -126,14 +140,14 @@ def _new_batch():
     )
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def _read(n, first, order, source, out):
     """Copy n given values, in the order of rows."""
     for i in range(n):
         out[i] = source[order[first + i]]
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def _emit(n, first, order, batch, values, place, counting, statistics, smallest):
     """Count or place the first n synapses of the batch, which is at `first` in the projection."""
     if counting:
@@ -158,7 +172,7 @@ def _emit(n, first, order, batch, values, place, counting, statistics, smallest)
     _scatter(n, batch, place)
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def _draw_steps(n, batch, values, statistics, smallest):
     """Draw delays and round them to steps; note those below one step."""
     draw_buffer(values.delay_kind, values.delay, batch.w2, n, batch.delay)
@@ -179,7 +193,7 @@ def _draw_steps(n, batch, values, statistics, smallest):
             batch.steps[i] = 1
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def _scatter(n, batch, place):
     for i in range(n):
         row, column = np.int64(batch.row[i]), batch.column[i]
@@ -201,7 +215,7 @@ def _scatter(n, batch, place):
             place.weight64[at] = stored + 0.0
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def _draw_columns(n, choice, batch):
     """Turn words 0 and 3 into allowed columns."""
     for i in range(n):
@@ -211,7 +225,7 @@ def _draw_columns(n, choice, batch):
         batch.column[i] = column + ((excluded >= 0) & (column >= excluded))
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def _columns(n, first, choice, batch):
     """Fill the columns of a batch of DRAW, ALL, ONE or LIST."""
     if choice.mode == DRAW:
@@ -229,7 +243,7 @@ def _columns(n, first, choice, batch):
 
 
 @njit(**_OPTIONS)
-def _known_rows(rows, choice, values, place, counting, statistics, smallest):
+def known_rows(rows, choice, values, place, counting, statistics, smallest):
     """Fill rows whose degree is known; a batch goes on over the ends of rows."""
     batch = _new_batch()
     n = 0
@@ -250,7 +264,7 @@ def _known_rows(rows, choice, values, place, counting, statistics, smallest):
     _flush(n, first, batch, choice, values, place, counting, statistics, smallest)
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def _flush(n, first, batch, choice, values, place, counting, statistics, smallest):
     if n == 0:
         return
@@ -259,7 +273,7 @@ def _flush(n, first, batch, choice, values, place, counting, statistics, smalles
     _emit(n, first, choice.order, batch, values, place, counting, statistics, smallest)
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def _words(n, batch, values):
     philox_buffer(
         batch.row, batch.number, n, _EDGE, values.key0, values.key1,
@@ -267,7 +281,7 @@ def _words(n, batch, values):
     )  # fmt: skip
 
 
-@njit(**_OPTIONS)
+@njit(**INNER)
 def _number(n, row, number, batch):
     for i in range(n):
         batch.row[i] = row
@@ -275,7 +289,7 @@ def _number(n, row, number, batch):
 
 
 @njit(**_OPTIONS)
-def _skip_rows(rows, choice, values, place, counting, statistics, smallest):
+def skip_rows(rows, choice, values, place, counting, statistics, smallest):
     """Fill rows by geometric skips."""
     batch = _new_batch()
     for row in rows:
@@ -302,7 +316,7 @@ def _skip_rows(rows, choice, values, place, counting, statistics, smallest):
 
 
 @njit(**_OPTIONS)
-def _unique_rows(rows, choice, values, place, counting, statistics, smallest):
+def unique_rows(rows, choice, values, place, counting, statistics, smallest):
     """Fill rows with different columns: draws that repeat an earlier one are left out."""
     batch = _new_batch()
     seen_by = np.full(choice.n_columns, -1, np.int64)
@@ -327,34 +341,7 @@ def _unique_rows(rows, choice, values, place, counting, statistics, smallest):
                 _emit(n, 0, choice.order, batch, values, place, counting, statistics, smallest)
 
 
-@njit(**_OPTIONS)
-def generate(rows, choice, values, place, counting, statistics, smallest):
-    """Count or fill some rows of a projection.
-
-    Parameters
-    ----------
-    rows : int64 array, not empty
-        Rows of this task, ascending; consecutive for LIST.
-    choice : Choice
-    values : Values
-    place : Place
-    counting : bool
-        Whether to count (first pass) or to fill (second pass).
-    statistics : (4,) int64
-        Updated: number of delays below one step, row and column of the first, and the longest
-        delay in steps.
-    smallest : (1,) float64
-        Updated: smallest delay below one step [ms].
-    """
-    if choice.mode == SKIP:
-        _skip_rows(rows, choice, values, place, counting, statistics, smallest)
-    elif choice.mode == UNIQUE:
-        _unique_rows(rows, choice, values, place, counting, statistics, smallest)
-    else:
-        _known_rows(rows, choice, values, place, counting, statistics, smallest)
-
-
-@njit(**_OPTIONS)
+@njit(**INNER)
 def _source_and_trial(i, n_pre, n_post, key0, key1):
     index = np.uint64(i)
     w0, w1, w2, w3 = philox4(

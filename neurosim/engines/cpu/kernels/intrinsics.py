@@ -13,6 +13,10 @@ from numba.extending import intrinsic
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 
+#: Options of functions that only compiled code calls: without a way in from Python they compile
+#: in half the time, and they are cached with whoever calls them.
+INNER = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
 
 @intrinsic
 def pointer(typingctx: Any, address: Any) -> Any:
