@@ -310,7 +310,7 @@ def _input(i: Any, dt: float, seed: int, used: dict[int, tuple[str, ...]]) -> In
     ids = i.target.ids
     contiguous = bool(np.array_equal(ids, np.arange(ids[0], ids[0] + ids.size)))
     process = poisson_process(
-        i.rate * 1e-3 * i.n * dt, ids.size, i.name, seed, dense_allowed=contiguous
+        i.rate * 1e-3 * i.n * dt, ids.size, i.name, seed, is_input=True, dense_allowed=contiguous
     )
     receptor = used[population.index].index(i.receptor)
     return InputPlan(i.name, population.index, receptor, input_weight(i), ids, process)
@@ -345,9 +345,7 @@ def _records(
     for item in states:
         every = to_step(item.interval, dt, f"State({item.target.name!r}): interval", at_least=1)
         rows.append(
-            StateRecord(
-                item.target.population.index, tuple(item.names), item.target.ids, every, dt
-            )
+            StateRecord(item.target.population.index, tuple(item.names), item.target.ids, every, dt)
         )
     return spikes, tuple(rows), weights
 

@@ -61,6 +61,7 @@ def poisson_process(
     seed: int,
     changes: np.ndarray | None = None,
     factors: np.ndarray | None = None,
+    is_input: bool = False,
     dense_allowed: bool = False,
 ) -> PoissonProcess:
     """Return the tables of a process.
@@ -72,12 +73,14 @@ def poisson_process(
     n : int
         Number of members.
     name : str
-        Names the random stream.
+        Names the random stream, together with whether it is a generator or an input.
     seed : int
     changes, factors : arrays, optional
         Of an inhomogeneous process.
+    is_input : bool
+        Whether it is an input, not a generator.
     dense_allowed : bool
-        Whether the dense method may be chosen (inputs, not generators).
+        Whether the dense method may be chosen (inputs onto contiguous targets).
 
     Raises
     ------
@@ -103,9 +106,8 @@ def poisson_process(
     cdf = poisson_words(largest if dense else largest * block)
     if dense:
         cdf = np.append(cdf, np.full(-cdf.size % 8, 0xFFFFFFFF, np.uint32))
-    return PoissonProcess(
-        n, largest, accept, dense, block, cdf, stream_key(seed, "poisson", name), changes, factors
-    )
+    key = stream_key(seed, "poisson input" if is_input else "poisson", name)
+    return PoissonProcess(n, largest, accept, dense, block, cdf, key, changes, factors)
 
 
 def poisson_words(mean: float) -> np.ndarray:

@@ -46,7 +46,8 @@ class CPU(Engine):
                 raise ParameterError(
                     f"CPU: {option} = {getattr(self, option)!r}; choose one of {', '.join(valid)}."
                 )
-        if self.threads is not None and (not isinstance(self.threads, int) or self.threads < 1):
+        whole = isinstance(self.threads, int) and not isinstance(self.threads, bool)
+        if self.threads is not None and not (whole and self.threads >= 1):
             raise ParameterError(f"CPU: threads = {self.threads!r}; a whole number >= 1 is needed.")
 
     def prepare(self, plan: Plan) -> Runner:
