@@ -65,9 +65,9 @@ CASES = {
     "balanced": Case(
         title="balanced random network, 12,500 neurons, 15.6 million synapses",
         drive=f"independent Poisson input of {RATE * C_EX:.0f} spikes/s to every neuron, drawn in "
-        "every step in all three (poisson_input, poisson_generator, PoissonInput); delay 1.5 ms; in-degrees "
-        "fixed in neurosim and NEST, binomial in Brian2, whose own fixed in-degrees run at half the "
-        "speed",
+        "every step in all three (poisson_input, poisson_generator, PoissonInput); delay 1.5 ms; "
+        "in-degrees fixed in neurosim and NEST, binomial in Brian2, whose own fixed in-degrees run "
+        "at half the speed",
         neurons=N, synapses=N * (C_EX + C_IN), warmup_ms=200.0, model_ms=2000.0,
         neurosim=build_neurosim, nest=build_nest, brian2=build_brian2,
         required={"brian2": 2.5, "nest": 7.0},
