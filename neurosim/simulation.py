@@ -97,6 +97,10 @@ class Simulation:
         """Work done so far: spikes, synaptic_events, neuron_updates, steps, bytes, seconds."""
         return self._runner.counters()
 
+    def sources(self) -> dict[str, str]:
+        """Return the source that the engine generated for each population."""
+        return self._runner.sources()
+
     @property
     def results(self) -> Results:
         """Everything recorded so far."""

@@ -54,6 +54,10 @@ class Runner(ABC):
         """Return the work done so far: spikes, synaptic_events, neuron_updates, bytes, seconds."""
 
     @abstractmethod
+    def sources(self) -> dict[str, str]:
+        """Return the generated source of each population; empty if nothing is generated."""
+
+    @abstractmethod
     def state(self) -> dict[str, Any]:
         """Return everything that a continued run needs, as nested dicts of arrays and numbers.
 

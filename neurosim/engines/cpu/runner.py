@@ -410,6 +410,11 @@ class CpuRunner(Runner):
             for t in self.threads
         )
 
+    def sources(self) -> dict[str, str]:
+        """Return the generated kernels of each population."""
+        names = {p.index: p.name for p in self.plan.populations}
+        return {names[index]: kernel.source for index, (kernel, _, _) in self.kernels.items()}
+
     def state(self) -> dict[str, Any]:
         """Return everything that a continued run needs."""
         return checkpoint.state_of(self)

@@ -145,6 +145,10 @@ class ReferenceRunner(Runner):
             "steps": self._step, "bytes": size, "seconds": dict(self._seconds),
         }  # fmt: skip
 
+    def sources(self) -> dict[str, str]:
+        """Return nothing: this engine generates no source."""
+        return {}
+
     def state(self) -> dict[str, Any]:
         """Return everything that a continued run needs."""
         return {

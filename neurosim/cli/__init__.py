@@ -1,0 +1,5 @@
+"""The command `neurosim`."""
+
+from neurosim.cli.main import main
+
+__all__ = ["main"]
