@@ -131,11 +131,11 @@ class Edges:
         )
 
     def by_target(self) -> Edges:
-        """Return the synapses sorted by source, then target, then order of generation.
+        """Return the synapses sorted by source, target, delay and order of generation.
 
         This order does not depend on how an engine divides the targets, and is that of all results.
         """
-        return self.take(np.lexsort((self.post, self.pre)))
+        return self.take(np.lexsort((self.delay_steps, self.post, self.pre)))
 
 
 def specify(

@@ -14,6 +14,7 @@ import numpy as np
 from neurosim.errors import NetworkError, ParameterError, RecordingError
 from neurosim.lower.connectivity import ConnectionSpec, specify
 from neurosim.lower.grid import to_step, to_steps
+from neurosim.lower.memory import check_neurons
 from neurosim.lower.model import LoweredModel, lower_model
 from neurosim.lower.poisson import PoissonProcess, poisson_process
 from neurosim.models.base import NeuronModel, check_values
@@ -123,6 +124,7 @@ def lower(
     if not (np.isfinite(dt) and dt > 0):
         raise ParameterError(f"dt = {dt!r} ms: the step must be a positive number.")
     inject = injected_parameters(network)
+    check_neurons(network)
     used = used_receptors(network)
     populations = tuple(
         _population(p, dt, seed, inject.get(p.index), used[p.index])

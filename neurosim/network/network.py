@@ -176,9 +176,7 @@ class Network:
         if not isinstance(rule, Rule):
             raise NetworkError(f"{where}: rule = {rule!r}; a rule such as AllToAll() is needed.")
         resolve_receptors(post.model, receptor, where)
-        overlap = (
-            int(np.intersect1d(pre.ids, post.ids).size) if pre.population is post.population else 0
-        )
+        overlap = _overlap(pre, post)
         rule.check(pre.n, post.n, overlap, where)
         if isinstance(rule, Explicit):
             weight = rule.weight if weight is None else weight
@@ -346,6 +344,15 @@ class Network:
             + _table(("population", "n", "model"), populations)
             + _table(("projection", "rule", "weight", "delay [ms]"), projections)
         )
+
+
+def _overlap(pre: Target, post: Target) -> int:
+    """Return how many neurons are in both."""
+    if pre.population is not post.population:
+        return 0
+    if isinstance(pre, Population) or isinstance(post, Population):
+        return min(pre.n, post.n)
+    return int(np.intersect1d(pre.ids, post.ids).size)
 
 
 def _name_of(target: Any) -> str:

@@ -23,6 +23,7 @@ from neurosim.engines.cpu.strategy import next_decision, should_sleep
 from neurosim.engines.cpu.synapses import (
     build_bundles,
     check_memory,
+    check_ring,
     largest_delay,
     order_rows,
     synapse_tables,
@@ -160,6 +161,7 @@ class CpuRunner(Runner):
         check_memory(plan, self.parts, self.dtype.itemsize)
         self.bundles = build_bundles(plan, self.parts, self.dtype)
         self.slots = largest_delay(self.bundles, self.parts.bits) + 1
+        check_ring(plan, self.parts, self.slots, self.dtype.itemsize)
         self.buffered = self._needs_buffer()
         if self.buffered:
             with ThreadPoolExecutor(threads) as pool:

@@ -12,9 +12,8 @@ from neurosim.engines.cpu.build import Layout, ThreadSynapses, build_bundle
 from neurosim.engines.cpu.kernels import layout as L
 from neurosim.engines.cpu.kernels.order import sort_by_delay
 from neurosim.engines.cpu.partition import Partition
-from neurosim.errors import NetworkSizeError
 from neurosim.lower.connectivity import count_estimate
-from neurosim.lower.memory import available_bytes, gib
+from neurosim.lower.memory import gib, require_memory
 from neurosim.lower.plan import ConnectionPlan, Plan
 
 
@@ -34,14 +33,22 @@ def check_memory(plan: Plan, parts: Partition, itemsize: int) -> None:
         synapses += count_estimate(c.spec)[0] * (4 if c.spec.constant else 4 + itemsize)
     neurons = sum(p.n * (len(p.model.states) + 8) for p in plan.populations if p.model) * itemsize
     rows = sum(8 * (plan.populations[c.pre].n + 1) * parts.threads for c in plan.connections)
-    needed = int(synapses + neurons + rows)
-    available = available_bytes()
-    if available is not None and needed > available:
-        raise NetworkSizeError(
-            f"the network needs about {gib(needed)} ({gib(int(synapses))} of it for synapses), but "
-            f"{gib(available)} of memory are available. Use precision='float32', one weight for "
-            "each projection, fewer synapses, or a larger machine."
-        )
+    require_memory(
+        synapses + neurons + rows,
+        f"the network needs (with {gib(int(synapses))} for synapses)",
+        "Use precision='float32', one weight for each projection, fewer synapses, or a larger "
+        "machine.",
+    )
+
+
+def check_ring(plan: Plan, parts: Partition, slots: int, itemsize: int) -> None:
+    """Raise NetworkSizeError if the ring of input to come cannot fit."""
+    require_memory(
+        (slots << parts.bits) * parts.threads * itemsize,
+        f"the input on its way to the neurons, up to {(slots - 1) * plan.dt:g} ms ({slots - 1} "
+        "steps) long, needs",
+        "Use shorter delays or a larger dt.",
+    )
 
 
 def build_bundles(plan: Plan, parts: Partition, dtype: Any) -> list[Bundle]:

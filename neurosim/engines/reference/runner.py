@@ -12,11 +12,14 @@ from neurosim.engines.base import Runner
 from neurosim.engines.reference.neurons import Neurons
 from neurosim.engines.reference.sources import given_counts, injected, poisson_counts
 from neurosim.errors import SimulationError
-from neurosim.lower.connectivity import Edges, expand
+from neurosim.lower.connectivity import Edges, count_estimate, expand
+from neurosim.lower.memory import require_memory
 from neurosim.lower.plan import ConnectionPlan, Plan
 
 #: Most steps between two looks at the clock.
 _CHUNK = 200
+#: Bytes that a synapse takes while it is drawn with plain NumPy.
+_SYNAPSE_BYTES = 160
 
 
 class _Connection:
@@ -33,11 +36,20 @@ class _Connection:
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
 
+def _check_synapses(plan: Plan) -> None:
+    require_memory(
+        _SYNAPSE_BYTES * sum(count_estimate(c.spec)[0] for c in plan.connections),
+        "synapses, expanded for the reference engine, need",
+        "Use engine='cpu' or fewer synapses.",
+    )
+
+
 class ReferenceRunner(Runner):
     """A built network in NumPy."""
 
     def __init__(self, plan: Plan) -> None:
         started = time.perf_counter()
+        _check_synapses(plan)
         self.plan = plan
         self._step = 0
         self.neurons = {
@@ -48,6 +60,11 @@ class ReferenceRunner(Runner):
             (int(c.edges.delay_steps.max()) for c in self.connections if len(c.edges)), default=1
         )
         self.slots = slots + 1
+        require_memory(
+            8 * self.slots * sum(p.n * len(p.receptors) for p in plan.populations),
+            f"the input on its way to the neurons, up to {slots} steps long, needs",
+            "Use shorter delays or a larger dt.",
+        )
         # input to come: slot, receptor, neuron
         self.ring = {
             p.index: np.zeros((self.slots, len(p.receptors), p.n)) for p in plan.populations
