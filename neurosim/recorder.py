@@ -10,6 +10,7 @@ import numpy as np
 
 from neurosim.engines.base import Runner
 from neurosim.io.spike_writer import SpikeWriter
+from neurosim.lower.continuous import ContinuousPlan
 from neurosim.lower.plan import Plan
 from neurosim.network import Network, Spikes
 from neurosim.results import Results, SpikeTrains, Traces, WeightTraces
@@ -20,11 +21,11 @@ class Recorder:
 
     Parameters
     ----------
-    plan : Plan
+    plan : Plan or ContinuousPlan
     network : Network
     """
 
-    def __init__(self, plan: Plan, network: Network) -> None:
+    def __init__(self, plan: Plan | ContinuousPlan, network: Network) -> None:
         self._plan = plan
         self._names = list(network.populations)
         self._projections = network.projections

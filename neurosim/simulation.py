@@ -16,6 +16,7 @@ import numpy as np
 from neurosim.engines.base import Engine, Runner
 from neurosim.engines.registry import engine_of
 from neurosim.errors import ParameterError, RecordingError
+from neurosim.lower.continuous import ContinuousPlan, lower_continuous
 from neurosim.lower.grid import to_step
 from neurosim.lower.plan import Plan, lower
 from neurosim.network import Network, Spikes, State, Weights
@@ -83,7 +84,12 @@ class Simulation:
             raise RecordingError(f"record = {record!r}; a list is needed: record=[...].")
         self.record = tuple(record)
         self.engine = engine_of(engine)
-        self.plan: Plan = lower(network, dt, self.seed, self.connectivity_seed, self.record)
+        seeds = (self.seed, self.connectivity_seed)
+        self.plan: Plan | ContinuousPlan = (
+            lower_continuous(network, *seeds, self.record)
+            if self.dt is None
+            else lower(network, self.dt, *seeds, self.record)
+        )
         self._runner: Runner = self.engine.prepare(self.plan)
         self._recorder = Recorder(self.plan, network)
 

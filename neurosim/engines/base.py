@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.lower.connectivity import Edges
+from neurosim.lower.continuous import ContinuousPlan
 from neurosim.lower.plan import Plan
 
 
@@ -77,5 +78,5 @@ class Engine(ABC):
     name: str
 
     @abstractmethod
-    def prepare(self, plan: Plan) -> Runner:
+    def prepare(self, plan: Plan | ContinuousPlan) -> Runner:
         """Build a network: generate synapses, compile kernels, set initial states."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from neurosim.engines.base import Engine, Runner
 from neurosim.errors import ParameterError
+from neurosim.lower.continuous import ContinuousPlan
 from neurosim.lower.plan import Plan
 
 STRATEGIES = ("auto", "clock", "event")
@@ -50,11 +51,33 @@ class CPU(Engine):
         if self.threads is not None and not (whole and self.threads >= 1):
             raise ParameterError(f"CPU: threads = {self.threads!r}; a whole number >= 1 is needed.")
 
-    def prepare(self, plan: Plan) -> Runner:
-        """Build a network for this engine."""
+    def prepare(self, plan: Plan | ContinuousPlan) -> Runner:
+        """Build a network for this engine.
+
+        Raises
+        ------
+        ParameterError
+            In continuous time, if an option only makes sense on a grid.
+        """
+        if isinstance(plan, ContinuousPlan):
+            from neurosim.engines.cpu.continuous.runner import ContinuousRunner
+
+            self._check_continuous()
+            return ContinuousRunner(plan)
         from neurosim.engines.cpu.runner import CpuRunner
 
         return CpuRunner(plan, self, self.threads or _default_threads(plan))
+
+    def _check_continuous(self) -> None:
+        for option, valid, why in (
+            ("strategy", ("auto", "event"), "there are no steps"),
+            ("precision", ("float64",), "exact spike times need double precision"),
+        ):
+            if getattr(self, option) not in valid:
+                raise ParameterError(
+                    f"CPU: {option} = {getattr(self, option)!r} is not possible in continuous time "
+                    f"(dt=None), because {why}; use {option}={valid[-1]!r} or a step, such as dt=0.1."
+                )
 
 
 def _default_threads(plan: Plan) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from neurosim.engines.base import Engine, Runner
+from neurosim.errors import ParameterError
+from neurosim.lower.continuous import ContinuousPlan
 from neurosim.lower.plan import Plan
 
 
@@ -18,8 +20,19 @@ class Reference(Engine):
 
     name = "reference"
 
-    def prepare(self, plan: Plan) -> Runner:
-        """Build a network for this engine."""
+    def prepare(self, plan: Plan | ContinuousPlan) -> Runner:
+        """Build a network for this engine.
+
+        Raises
+        ------
+        ParameterError
+            In continuous time.
+        """
+        if isinstance(plan, ContinuousPlan):
+            raise ParameterError(
+                "engine 'reference' steps on a grid and cannot run in continuous time (dt=None); "
+                "use engine='cpu', or a step such as dt=0.1."
+            )
         from neurosim.engines.reference.runner import ReferenceRunner
 
         return ReferenceRunner(plan)

@@ -1,0 +1,1 @@
+"""The CPU engine in continuous time: a loop over events, without a grid."""

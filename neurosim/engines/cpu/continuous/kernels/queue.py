@@ -1,0 +1,121 @@
+"""Two priority queues. Ties are broken by number, so that the order of events is always the same."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from neurosim.engines.cpu.continuous.kernels.layout import Q_COLUMNS
+
+OPTIONS = {"cache": True, "error_model": "numpy", "nogil": True}
+
+
+@njit(**OPTIONS)
+def _earlier(agenda, a, b):
+    return agenda.time[a] < agenda.time[b] or (agenda.time[a] == agenda.time[b] and a < b)
+
+
+@njit(**OPTIONS)
+def _place(agenda, k, item):
+    agenda.heap[k] = item
+    agenda.position[item] = k
+
+
+@njit(**OPTIONS)
+def _up(agenda, k):
+    item = agenda.heap[k]
+    while k > 0:
+        parent = (k - 1) >> 1
+        if not _earlier(agenda, item, agenda.heap[parent]):
+            break
+        _place(agenda, k, agenda.heap[parent])
+        k = parent
+    _place(agenda, k, item)
+
+
+@njit(**OPTIONS)
+def _down(agenda, k):
+    n = agenda.size[0]
+    item = agenda.heap[k]
+    while True:
+        child = 2 * k + 1
+        if child >= n:
+            break
+        if child + 1 < n and _earlier(agenda, agenda.heap[child + 1], agenda.heap[child]):
+            child += 1
+        if not _earlier(agenda, agenda.heap[child], item):
+            break
+        _place(agenda, k, agenda.heap[child])
+        k = child
+    _place(agenda, k, item)
+
+
+@njit(**OPTIONS)
+def set_time(agenda, item, time):
+    """Put an item at a time, or take it out where the time is infinite."""
+    k = agenda.position[item]
+    if time == np.inf:
+        if k >= 0:
+            agenda.size[0] -= 1
+            moved = agenda.heap[agenda.size[0]]
+            agenda.position[item] = -1
+            if moved != item:
+                _place(agenda, k, moved)
+                _up(agenda, k)
+                _down(agenda, agenda.position[moved])
+        agenda.time[item] = time
+        return
+    earlier = k < 0 or time < agenda.time[item]
+    agenda.time[item] = time
+    if k < 0:
+        k = agenda.size[0]
+        agenda.size[0] += 1
+        _place(agenda, k, item)
+    if earlier:
+        _up(agenda, k)
+    else:
+        _down(agenda, k)
+
+
+@njit(**OPTIONS)
+def next_time(agenda):
+    """Return the earliest time, infinite if there is none."""
+    return agenda.time[agenda.heap[0]] if agenda.size[0] > 0 else np.inf
+
+
+@njit(**OPTIONS)
+def _before(queue, a, b):
+    for column in range(Q_COLUMNS):
+        if queue[a, column] != queue[b, column]:
+            return queue[a, column] < queue[b, column]
+    return False
+
+
+@njit(**OPTIONS)
+def _swap(queue, a, b):
+    for column in range(Q_COLUMNS):
+        queue[a, column], queue[b, column] = queue[b, column], queue[a, column]
+
+
+@njit(**OPTIONS)
+def sift_up(queue, k):
+    """Restore the order of the delivery queue after entry k became earlier."""
+    while k > 0 and _before(queue, k, (k - 1) >> 1):
+        _swap(queue, k, (k - 1) >> 1)
+        k = (k - 1) >> 1
+
+
+@njit(**OPTIONS)
+def sift_down(queue, n):
+    """Restore the order of the delivery queue after its first entry became later."""
+    k = 0
+    while True:
+        child = 2 * k + 1
+        if child >= n:
+            return
+        if child + 1 < n and _before(queue, child + 1, child):
+            child += 1
+        if not _before(queue, child, k):
+            return
+        _swap(queue, k, child)
+        k = child
