@@ -100,7 +100,9 @@ def describe(dimension: Dimension) -> str:
 
 
 def _power(name: str, power: Fraction) -> str:
-    return name if power == 1 else f"{name}**{power}"
+    if power == 1:
+        return name
+    return f"{name}**{power}" if power.denominator == 1 else f"{name}**({power})"
 
 
 def parse_unit(text: str) -> Unit:
@@ -140,9 +142,12 @@ def unit_of(node: ast.expr) -> Unit:
             return unit_of(a) / unit_of(b)
         case ast.BinOp(left=a, op=ast.Pow(), right=b):
             return unit_of(a) ** _exponent(b)
+    text = ast.unparse(node)
+    near = [n for n in KNOWN if n.lower() == text.lower()]
+    hint = f" Did you mean {near[0]!r}?" if near else ""
     raise UnitError(
-        f"unknown unit {ast.unparse(node)!r}. Units: {', '.join(n for n in KNOWN if n != '1')}; "
-        "'1' for none; combine them with *, / and **."
+        f"unknown unit {text!r}. Units: {', '.join(n for n in KNOWN if n != '1')}; '1' for none; "
+        f"combine them with *, / and **.{hint}"
     )
 
 

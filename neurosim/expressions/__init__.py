@@ -3,6 +3,7 @@
 from neurosim.expressions.calculus import affine, differentiate
 from neurosim.expressions.dimensions import dimension_of
 from neurosim.expressions.evaluate import evaluate
+from neurosim.expressions.kinds import check_kinds
 from neurosim.expressions.parser import (
     Equation,
     Statement,
@@ -20,6 +21,7 @@ __all__ = [
     "Statement",
     "Symbol",
     "affine",
+    "check_kinds",
     "differentiate",
     "dimension_of",
     "evaluate",

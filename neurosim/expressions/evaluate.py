@@ -13,9 +13,8 @@ from neurosim.expressions.tree import Call, Expression, Number, Operation, Symbo
 def exprel(x: Any) -> Any:
     """Return (exp(x) - 1)/x with its limit 1 at x = 0."""
     x = np.asarray(x, dtype=float)
-    small = np.abs(x) < 1e-5
-    safe = np.where(small, 1.0, x)
-    return np.where(small, 1.0 + 0.5 * x, np.expm1(safe) / safe)
+    safe = np.where(x == 0, 1.0, x)
+    return np.where(x == 0, 1.0, np.expm1(safe) / safe)
 
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {

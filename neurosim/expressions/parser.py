@@ -162,14 +162,28 @@ def _convert(node: ast.expr) -> Expression:
             return Operation(name, tuple(_convert(v) for v in values))
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
             return _call(name, args)
-    raise ModelError(f"'{ast.unparse(node)}' is not part of the equation language.")
+    raise ModelError(f"'{ast.unparse(node)}' is not part of the equation language{_hint(node)}.")
+
+
+def _hint(node: ast.expr) -> str:
+    match node:
+        case ast.Compare():
+            return "; join two comparisons with 'and'"
+        case ast.IfExp():
+            return "; write where(condition, a, b)"
+        case ast.BinOp(op=ast.BitXor()):
+            return "; a power is written a**b"
+        case ast.BinOp(op=ast.BitAnd() | ast.BitOr()):
+            return "; write 'and' or 'or' between conditions"
+    return ""
 
 
 def _call(name: str, args: list[ast.expr]) -> Expression:
     if name not in FUNCTIONS:
         raise ModelError(f"unknown function '{name}'. Functions: {', '.join(FUNCTIONS)}.")
     if len(args) != FUNCTIONS[name]:
-        raise ModelError(f"{name}() takes {FUNCTIONS[name]} arguments, not {len(args)}.")
+        plural = "s" if FUNCTIONS[name] > 1 else ""
+        raise ModelError(f"{name}() takes {FUNCTIONS[name]} argument{plural}, not {len(args)}.")
     converted = tuple(_convert(a) for a in args)
     if name == "previous" and not isinstance(converted[0], Symbol):
         raise ModelError("previous() takes the name of a state.")

@@ -13,6 +13,8 @@ from neurosim.random import stream_key
 #: Mean events a neuron and step above which one word is drawn for every neuron (measured: a dense
 #: draw costs about as much as a tenth of an event of the sparse method).
 DENSE_ABOVE = 0.1
+#: Members that the dense method draws together: one Philox call makes the words of four of them.
+DENSE_BLOCK = 512
 #: Mean events of a block of the sparse method.
 _BLOCK_MEAN = 32.0
 _LARGEST_MEAN = 1e5

@@ -83,6 +83,8 @@ def check_values(value: Any, declared: Parameter, what: str) -> Any:
         If it is not a number, not finite, not of one dimension, or out of bounds.
     """
     try:
+        if value is None:
+            raise TypeError("None is no number")
         array = np.asarray(value, dtype=float)
     except (TypeError, ValueError) as error:
         raise ParameterError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from neurosim.expressions import (
     Expression,
     Statement,
     affine,
+    check_kinds,
     dimension_of,
     parse_equations,
     parse_expression,
@@ -19,8 +21,10 @@ from neurosim.expressions import (
     substitute,
     symbols,
 )
+from neurosim.expressions.kinds import is_condition
+from neurosim.expressions.tree import Call, walk
 from neurosim.models.declare import Parameter, Refractory, State
-from neurosim.units import MILLISECOND, Unit, describe, parse_unit
+from neurosim.units import DIMENSIONLESS, MILLISECOND, Unit, describe, parse_unit
 
 METHODS = ("euler", "exponential_euler", "heun", "rk4", "rk45")
 #: Names that equations may use without declaring them, with their units.
@@ -77,6 +81,7 @@ class SpecBuilder:
     def __init__(self, name: str, text: Mapping[str, Any]) -> None:
         self.name = name
         self.text = text
+        self._check_types()
         self.parameters: dict[str, Parameter] = dict(text["parameters"])
         self.equations = parse_equations(text["equations"] or "", name)
         self.states = self._states(dict(text["states"]))
@@ -103,6 +108,31 @@ class SpecBuilder:
             self._initial(), self.text,
         )  # fmt: skip
 
+    def _check_types(self) -> None:
+        for names, kind, example in (
+            (("equations", "threshold", "reset", "method"), str, ""),
+            (("receptors",), Mapping, "; write {'exc': 'I_syn += weight'}"),
+            (("refractory",), Refractory, "; write Refractory('t_ref', hold=['V_m'])"),
+        ):
+            for name in names:
+                given = self.text[name]
+                if given is not None and not isinstance(given, kind):
+                    what = {str: "text", Mapping: "dict"}.get(kind, kind.__name__)
+                    raise ModelError(
+                        f"{self.name}: {name} = {given!r}; it must be a {what}{example}."
+                    )
+        if self.text["threshold_test"] not in ("step", "substep"):
+            raise ModelError(
+                f"{self.name}: threshold_test = {self.text['threshold_test']!r} must be 'step' or "
+                "'substep'."
+            )
+
+    def _unit(self, text: str, line: str) -> Unit:
+        try:
+            return parse_unit(text)
+        except UnitError as error:
+            raise ModelError(f"{self.name}: in '{line}': {error}") from error
+
     def _states(self, declared: dict[str, State]) -> dict[str, State]:
         states: dict[str, State] = {}
         for equation in self.equations:
@@ -114,7 +144,8 @@ class SpecBuilder:
                 )
             given = declared.pop(equation.name, None)
             unit = equation.unit or "1"
-            if given is not None and parse_unit(given.unit) != parse_unit(unit):
+            parsed = self._unit(unit, equation.text)
+            if given is not None and self._unit(given.unit, f"state {equation.name}") != parsed:
                 raise ModelError(
                     f"{self.name}: state {equation.name} is declared in {given.unit} "
                     f"but its equation says {unit}."
@@ -122,7 +153,7 @@ class SpecBuilder:
             states[equation.name] = given or State(unit)
         states.update(declared)
         for name, declaration in states.items():
-            if parse_unit(declaration.unit).scale != 1.0:
+            if self._unit(declaration.unit, f"state {name}").scale != 1.0:
                 raise ModelError(
                     f"{self.name}: state {name} is in {declaration.unit}; states use the coherent "
                     "units ms, mV, pA, pF, nS, GOhm and their products."
@@ -142,7 +173,7 @@ class SpecBuilder:
                     )
                 taken[name] = kind
         for name, parameter in self.parameters.items():
-            self.units[name] = parameter.parsed_unit
+            self.units[name] = self._unit(parameter.unit, f"parameter {name}")
         for name, declared in self.states.items():
             self.units[name] = parse_unit(declared.unit)
         self._order_definitions(definitions)
@@ -158,27 +189,31 @@ class SpecBuilder:
             for equation in ready:
                 del waiting[equation.name]
                 expression = substitute(equation.value, self.definitions)
-                found = self._check(expression, equation.text, None, allow=("xi",))
-                unit = Unit(1.0, found.dimension)
-                if (
-                    equation.unit is not None
-                    and parse_unit(equation.unit).dimension != unit.dimension
-                ):
-                    raise ModelError(f"{self.name}: '{equation.text}' is in {unit}.")
+                given = None if equation.unit is None else self._unit(equation.unit, equation.text)
+                self.units[equation.name] = self._check(
+                    expression, equation.text, given, allow=("xi", "previous"), condition=None
+                )
                 self.definitions[equation.name] = expression
-                self.units[equation.name] = unit
 
     def _check(
-        self, expression: Expression, line: str, unit: Unit | None, allow: tuple[str, ...] = ()
+        self,
+        expression: Expression,
+        line: str,
+        unit: Unit | None,
+        allow: tuple[str, ...] = (),
+        condition: bool | None = False,
     ) -> Unit:
-        """Check names and dimensions of an expression; return its unit."""
-        known = set(self.parameters) | set(self.states) | set(BUILT_IN) | set(self.definitions)
-        for name in sorted(symbols(expression)):
-            if name not in known and name not in allow:
-                raise ModelError(
-                    f"{self.name}: unknown name '{name}' in '{line}'. Parameters: "
-                    f"{', '.join(self.parameters) or 'none'}. States: {', '.join(self.states)}."
-                )
+        """Check names, kinds and dimensions of an expression; return its unit.
+
+        `unit` is the one needed, None for any; `condition` whether a condition is needed, None for
+        either.
+        """
+        self._check_names(expression, line, allow)
+        try:
+            wanted = is_condition(expression) if condition is None else condition
+            check_kinds(expression, condition=wanted)
+        except ModelError as error:
+            raise ModelError(f"{self.name}: in '{line}': {error}.") from error
         try:
             found = dimension_of(expression, self.units)
         except UnitError as error:
@@ -191,6 +226,32 @@ class SpecBuilder:
         if found is None:
             return unit or Unit(1.0, parse_unit("1").dimension)
         return Unit(1.0, found)
+
+    def _check_names(self, expression: Expression, line: str, allow: tuple[str, ...]) -> None:
+        known = [*self.parameters, *self.states, *BUILT_IN, *self.definitions, *allow]
+        for name in sorted(symbols(expression)):
+            if name == "xi" and "xi" not in allow:
+                raise ModelError(
+                    f"{self.name}: in '{line}': xi (white noise) belongs in a line 'dx/dt = ...'."
+                )
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f" Did you mean '{near[0]}'?" if near else ""
+                raise ModelError(
+                    f"{self.name}: unknown name '{name}' in '{line}'. Parameters: "
+                    f"{', '.join(self.parameters) or 'none'}. States: "
+                    f"{', '.join(self.states) or 'none'}.{hint}"
+                )
+        for call in walk(expression):
+            if not (isinstance(call, Call) and call.function == "previous"):
+                continue
+            if "previous" not in allow:
+                raise ModelError(
+                    f"{self.name}: in '{line}': previous() belongs in the threshold; to keep an "
+                    "old value elsewhere, give it a state of its own, 'V_old := V_m : mV'."
+                )
+            if symbols(call) - set(self.states):
+                raise ModelError(f"{self.name}: in '{line}': previous() takes a state.")
 
     def _right_hand_sides(self) -> tuple[dict[str, Expression], dict[str, Expression]]:
         odes: dict[str, Expression] = {}
@@ -217,7 +278,9 @@ class SpecBuilder:
                     f"States: {', '.join(self.states)}."
                 )
             value = substitute(s.value, self.definitions)
-            unit = None if s.op == "*=" or "weight" in allow else self.units[s.target]
+            unit = None if "weight" in allow else self.units[s.target]
+            if s.op == "*=":
+                unit = DIMENSIONLESS
             self._check(value, s.text, unit, allow)
             checked.append(Statement(s.target, s.op, value, s.text))
         return tuple(checked)
@@ -252,7 +315,7 @@ class SpecBuilder:
             return None
         where = f"{self.name}, threshold"
         expression = substitute(parse_expression(text, where), self.definitions)
-        self._check(expression, text, None)
+        self._check(expression, text, None, ("previous",), condition=True)
         return expression
 
     def _reset(self, threshold: Expression | None) -> tuple[Statement, ...]:
@@ -274,6 +337,10 @@ class SpecBuilder:
             raise ModelError(
                 f"{where}: '{refractory.duration}' is not a parameter with a unit of time."
             )
+        for key in ("hold", "ignore"):
+            names = getattr(refractory, key)
+            if isinstance(names, str):
+                raise ModelError(f"{where}: {key} = {names!r}; write a list, [{names!r}].")
         for name in refractory.hold:
             if name not in self.states:
                 raise ModelError(f"{where}: hold names '{name}', which is no state.")

@@ -11,7 +11,7 @@ from neurosim.engines.cpu.block import Block
 from neurosim.engines.cpu.kernels import layout as L
 from neurosim.engines.cpu.partition import Partition
 from neurosim.lower.plan import InjectionPlan, InputPlan, Plan, PopulationPlan, StateRecord
-from neurosim.lower.poisson import PoissonProcess
+from neurosim.lower.poisson import DENSE_BLOCK, PoissonProcess
 
 
 class Tables:
@@ -80,12 +80,10 @@ class Tables:
             if not np.array_equal(i.ids, np.arange(start, start + i.ids.size)):
                 row[L.Q_TARGETS] = self._address(i.ids.astype(np.int64))
             return row, i.weight
-        # the dense method is chosen for contiguous targets only; word i of the buffer belongs to
-        # member Q_START + i
+        # the dense method is chosen for contiguous targets only
         first, last = max(lo, start), min(hi, start + i.ids.size)
         row[L.Q_START], row[L.Q_N], row[L.Q_TARGETS] = first - start, last - first, first - lo
-        row[L.Q_WORDS] = self._address(np.zeros((4, last - first), np.uint32))
-        row[L.Q_WORDS_STEP] = -1
+        row[L.Q_WORDS] = self._address(np.zeros(DENSE_BLOCK, np.uint32))
         return row, i.weight
 
     def _given(self, p: PopulationPlan) -> np.ndarray:
@@ -120,7 +118,6 @@ class Tables:
         for row in self.currents:
             steps = next(a for a in self._owned if a.ctypes.data == row[L.J_STEPS])
             row[L.J_CURSOR] = np.searchsorted(steps, step, side="left")
-        self.processes[:, L.Q_WORDS_STEP] = -1
 
 
 class StateBuffers:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from neurosim.lower.plan import InjectionPlan
-from neurosim.lower.poisson import PoissonProcess
+from neurosim.lower.poisson import DENSE_BLOCK, PoissonProcess
 from neurosim.random import normal_ppf, philox, uniform
 
 
@@ -15,9 +15,11 @@ def poisson_counts(process: PoissonProcess, step: int) -> np.ndarray:
     """Return the number of events of every member of a process in a step."""
     low, high = step & 0xFFFFFFFF, step >> 32
     if process.dense:
-        quarter = step >> 2
-        members = np.arange(process.n, dtype=np.uint32)
-        word = philox(members, quarter & 0xFFFFFFFF, quarter >> 32, 0, *process.key)[step & 3]
+        quarter = DENSE_BLOCK // 4
+        blocks = -(-process.n // DENSE_BLOCK)
+        words = philox(np.arange(blocks * quarter), low, high, 0, *process.key)
+        # word j of counter i of a block belongs to its member j * 128 + i
+        word = np.stack([w.reshape(blocks, quarter) for w in words], axis=1).ravel()[: process.n]
         dense: np.ndarray = (word[:, None] > process.cdf[None, :]).sum(axis=1)
         return dense
     counts = np.zeros(process.n, np.int64)

@@ -18,6 +18,7 @@ from numba import carray, njit
 from neurosim.engines.cpu.kernels import layout as L
 from neurosim.engines.cpu.kernels.intrinsics import INNER, pointer
 from neurosim.engines.cpu.kernels.rng import philox4, ppf_buffer, uniform
+from neurosim.lower.poisson import DENSE_BLOCK
 
 _U0 = np.uint32(0)
 
@@ -36,23 +37,15 @@ def touch(ring, index, weight, channel, slot, pop, n_touched, touched):
 
 
 @njit(**INNER)
-def dense_words(q, n, step):
-    """Refresh the buffer of random words: one Philox call gives a neuron's words of four steps."""
-    words = carray(pointer(q[L.Q_WORDS]), (4, n), np.uint32)
-    quarter = step >> 2
-    if q[L.Q_WORDS_STEP] != quarter:
-        q[L.Q_WORDS_STEP] = quarter
-        k0, k1 = np.uint32(q[L.Q_KEY0]), np.uint32(q[L.Q_KEY1])
-        low, high = np.uint32(quarter & 0xFFFFFFFF), np.uint32(quarter >> 32)
-        w0, w1, w2, w3 = words[0], words[1], words[2], words[3]
-        first = q[L.Q_START]
-        for i in range(n):
-            a, b, c, d = philox4(np.uint32(first + i), low, high, _U0, k0, k1)
-            w0[i] = a
-            w1[i] = b
-            w2[i] = c
-            w3[i] = d
-    return words[step & 3]
+def dense_words(words, block, step, k0, k1):
+    """Draw the words of a block of members: word j of counter i belongs to member j * 128 + i."""
+    low, high = np.uint32(step & 0xFFFFFFFF), np.uint32(step >> 32)
+    quarter = words.size // 4
+    w0, w1, w2, w3 = words[:quarter], words[quarter:], words[2 * quarter :], words[3 * quarter :]
+    for i in range(quarter):
+        w0[i], w1[i], w2[i], w3[i] = philox4(
+            np.uint32(block * quarter + i), low, high, _U0, k0, k1
+        )
 
 
 @njit(**INNER)
@@ -153,6 +146,35 @@ def generator_spikes(q, lo, hi, step, spikes):
 
 
 @njit(**INNER)
+def dense_input(q, weight, pop, ring, start, offset, slot, cdf):
+    """Draw the counts of this thread's members, block by block, and add them to the ring.
+
+    Members Q_START <= m < Q_START + Q_N are the local neurons from Q_TARGETS on.
+    """
+    size = DENSE_BLOCK
+    words = carray(pointer(q[L.Q_WORDS]), (size,), np.uint32)
+    k0, k1 = np.uint32(q[L.Q_KEY0]), np.uint32(q[L.Q_KEY1])
+    first, last = q[L.Q_START], q[L.Q_START] + q[L.Q_N]
+    n_touched = carray(pointer(pop[L.P_N_TOUCHED]), (1,), np.int64)
+    touched = carray(pointer(pop[L.P_TOUCHED]), (1,), np.int32)
+    for block in range(first // size, (last - 1) // size + 1):
+        dense_words(words, block, q[L.Q_STEP], k0, k1)
+        begin, end = max(first, block * size), min(last, block * size + size)
+        part = words[begin - block * size : end - block * size]
+        local = q[L.Q_TARGETS] + begin - first
+        if pop[L.P_EVENT] == 0:
+            add_counts(ring[start + local : start + local + part.size], part, cdf, weight)
+            continue
+        for i in range(part.size):
+            count = 0
+            while count < cdf.size and part[i] > cdf[count]:
+                count += 1
+            if count > 0:
+                touch(ring, start + local + i, weight * count, offset + local + i, slot, pop,
+                      n_touched, touched)  # fmt: skip
+
+
+@njit(**INNER)
 def poisson_input(q, weight, pop, lo, hi, ring, slot, bits, step):
     """Add a Poisson input to its targets on this thread, ids lo <= i < hi of the population."""
     base = slot << bits
@@ -162,24 +184,10 @@ def poisson_input(q, weight, pop, lo, hi, ring, slot, bits, step):
     touched = carray(pointer(pop[L.P_TOUCHED]), (1,), np.int32)
     channel = q[L.Q_CHANNEL]
     offset = channel - pop[L.P_CHANNEL]
+    q[L.Q_STEP] = step
     if q[L.Q_DENSE] == 1:
-        # the targets of this thread are the local neurons first <= i < first + n
-        first = q[L.Q_TARGETS]
-        n = q[L.Q_N]
-        words = dense_words(q, n, step)
-        if not event:
-            start = base + channel + first
-            add_counts(ring[start : start + n], words, cdf, weight)
-            q[L.Q_EVENTS] += n
-            return
-        for i in range(n):
-            count = 0
-            while count < cdf.size and words[i] > cdf[count]:
-                count += 1
-            if count > 0:
-                touch(ring, base + channel + first + i, weight * count, offset + first + i, slot,
-                      pop, n_touched, touched)  # fmt: skip
-        q[L.Q_EVENTS] += n
+        dense_input(q, weight, pop, ring, base + channel, offset, slot, cdf)
+        q[L.Q_EVENTS] += q[L.Q_N]
         return
     accept = carray(pointer(q[L.Q_ACCEPT]), (q[L.Q_N],), np.float64)
     targets = carray(pointer(q[L.Q_TARGETS]), (q[L.Q_N],), np.int64)

@@ -26,8 +26,7 @@ _ROUND_F = np.float32(12582912.0)  # 1.5 * 2**23
 _LN2_HIGH_F, _LN2_LOW_F = np.float32(0.693359375), np.float32(-2.12194440e-4)
 _C = tuple(1.0 / math.factorial(k) for k in range(14))
 _F = tuple(np.float32(c) for c in _C[:8])
-_ONE_F, _SMALL_F = np.float32(1.0), np.float32(1e-3)
-_HALF_F, _SIXTH_F = np.float32(0.5), np.float32(1 / 6)
+_ONE_F, _HALF_F, _LAST_F = np.float32(1.0), np.float32(0.5), np.float32(_C[8])
 _LOW_F, _HIGH_F, _LOG2E_F = np.float32(-87.0), np.float32(88.0), np.float32(_LOG2E)
 
 
@@ -75,17 +74,37 @@ def exp32(x):
 
 @njit(inline="always", error_model="numpy")
 def exprel64(x):
-    """Return (exp(x) - 1)/x, and its series around 0."""
-    small = abs(x) < 1e-5
-    series = 1.0 + x * (0.5 + x * (1.0 / 6.0))
-    safe = 1.0 if small else x
-    return series if small else (exp64(safe) - 1.0) / safe
+    """Return (exp(x) - 1)/x; by its series for |x| < 1/2, where the difference would cancel."""
+    r = min(max(x, -0.5), 0.5)
+    p = _C[13] / 14.0
+    p = p * r + _C[13]
+    p = p * r + _C[12]
+    p = p * r + _C[11]
+    p = p * r + _C[10]
+    p = p * r + _C[9]
+    p = p * r + _C[8]
+    p = p * r + _C[7]
+    p = p * r + _C[6]
+    p = p * r + _C[5]
+    p = p * r + _C[4]
+    p = p * r + _C[3]
+    p = p * r + _C[2]
+    p = p * r + 1.0
+    safe = 1.0 if r == x else x
+    return p if r == x else (exp64(safe) - 1.0) / safe
 
 
 @njit(inline="always", error_model="numpy")
 def exprel32(x):
-    """Return (exp(x) - 1)/x, and its series around 0."""
-    small = abs(x) < _SMALL_F
-    series = _ONE_F + x * (_HALF_F + x * _SIXTH_F)
-    safe = _ONE_F if small else x
-    return series if small else (exp32(safe) - _ONE_F) / safe
+    """Return (exp(x) - 1)/x; by its series for |x| < 1/2, where the difference would cancel."""
+    r = min(max(x, -_HALF_F), _HALF_F)
+    p = _LAST_F
+    p = p * r + _F[7]
+    p = p * r + _F[6]
+    p = p * r + _F[5]
+    p = p * r + _F[4]
+    p = p * r + _F[3]
+    p = p * r + _F[2]
+    p = p * r + _ONE_F
+    safe = _ONE_F if r == x else x
+    return p if r == x else (exp32(safe) - _ONE_F) / safe
