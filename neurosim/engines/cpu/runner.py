@@ -220,6 +220,7 @@ class CpuRunner(Runner):
             dense = any(i.population == index and i.process.dense for i in self.plan.inputs)
             chosen = should_sleep(False, self.plan.populations[index].n, awake) and not dense
             self._set_strategy(index, chosen or self.options.strategy == "event")
+        self._note_dense_bundles()
         self._open_window()
 
     def _set_strategy(self, index: int, event: bool) -> None:

@@ -12,6 +12,7 @@ from neurosim.engines.cpu.build import Layout, ThreadSynapses, build_bundle
 from neurosim.engines.cpu.kernels import layout as L
 from neurosim.engines.cpu.kernels.order import sort_by_delay
 from neurosim.engines.cpu.partition import Partition
+from neurosim.engines.cpu.tables import as_weights
 from neurosim.lower.connectivity import count_estimate
 from neurosim.lower.memory import gib, require_memory
 from neurosim.lower.plan import ConnectionPlan, Plan
@@ -130,5 +131,5 @@ def synapse_tables(bundles: list[Bundle], thread: int, dtype: Any) -> tuple[np.n
     return (
         np.array(rows, np.int64).reshape(len(rows), L.B_COLUMNS),
         np.array(segments, np.int64).reshape(len(segments), L.S_COLUMNS),
-        np.array(constants, dtype),
+        as_weights(constants, dtype),
     )

@@ -10,6 +10,7 @@ import numpy as np
 from neurosim.engines.cpu.block import Block
 from neurosim.engines.cpu.kernels import layout as L
 from neurosim.engines.cpu.partition import Partition
+from neurosim.errors import ParameterError
 from neurosim.lower.plan import InjectionPlan, InputPlan, Plan, PopulationPlan, StateRecord
 from neurosim.lower.poisson import DENSE_BLOCK, PoissonProcess
 
@@ -25,7 +26,7 @@ class Tables:
         self.processes = _stack(
             [*(self._generator(p) for p in generators), *(row for row, _ in inputs)], L.Q_COLUMNS
         )
-        self.weights = np.array([0.0] * len(generators) + [w for _, w in inputs], dtype)
+        self.weights = as_weights([0.0] * len(generators) + [w for _, w in inputs], dtype)
         self.source_row = {p.index: k for k, p in enumerate(generators)}
         givens = [p for p in plan.populations if p.given_steps is not None]
         self.given = _stack([self._given(p) for p in givens], L.G_COLUMNS)
@@ -163,6 +164,19 @@ class StateBuffers:
             for a, r in zip(self.arrays, self.table, strict=True)
         ]
         return min(free, default=2**62)
+
+
+def as_weights(values: Sequence[float], dtype: Any) -> np.ndarray:
+    """Return weights in the precision of the engine, very small ones as 0 (see `layout`)."""
+    smallest = L.SMALLEST32 if np.dtype(dtype) == np.float32 else L.SMALLEST64
+    weights = np.array(values, float)
+    weights[np.abs(weights) < smallest] = 0.0
+    if np.abs(weights).max(initial=0.0) > np.finfo(dtype).max:
+        raise ParameterError(
+            f"weight = {np.abs(weights).max():g} does not fit {np.dtype(dtype).name}; use "
+            "precision='float64' or smaller weights."
+        )
+    return weights.astype(dtype)
 
 
 def _stack(rows: Sequence[np.ndarray], columns: int) -> np.ndarray:

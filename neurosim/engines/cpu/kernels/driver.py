@@ -164,6 +164,8 @@ def next_due(pops, n_always, given, currents, recordings, slots, step):
             if g[L.G_CURSOR] < g[L.G_COUNT]:
                 due = min(due, max(steps[g[L.G_CURSOR]], step + 1))
             continue
+        if pop[L.P_N] == 0:
+            continue
         if pop[L.P_KIND] != L.KIND_NEURON or pop[L.P_EVENT] == 0:
             return step + 1
         block = carray(pointer(pop[L.P_BLOCK]), (L.STATES,), np.int64)

@@ -30,6 +30,7 @@ import numpy as np
 from numba import njit
 
 from neurosim.engines.cpu.kernels.intrinsics import INNER
+from neurosim.engines.cpu.kernels.layout import SMALLEST32, SMALLEST64
 from neurosim.engines.cpu.kernels.rng import (
     draw_buffer,
     integer_below,
@@ -209,10 +210,10 @@ def _scatter(n, batch, place):
         place.packed[at] = np.uint32((batch.steps[i] << place.bits) | channel)
         stored = abs(weight) if place.absolute else weight
         if place.weight32.size > 0:
-            # Zero is added after rounding: the engine needs +0.0, never -0.0.
-            place.weight32[at] = np.float32(stored) + _ZERO32
+            # the engine needs +0.0, never -0.0
+            place.weight32[at] = np.float32(stored) if abs(stored) >= SMALLEST32 else _ZERO32
         if place.weight64.size > 0:
-            place.weight64[at] = stored + 0.0
+            place.weight64[at] = stored if abs(stored) >= SMALLEST64 else 0.0
 
 
 @njit(**INNER)

@@ -70,3 +70,6 @@ UNTOUCHED = -0.0
 PADDING = 64
 #: Levels and base of the tables of propagator powers.
 LEVELS, BASE = 4, 256
+#: Smaller weights count as 0 (float32, float64): sums of larger ones are never denormal, which the
+#: processor would flush to a -0.0 that looks untouched.
+SMALLEST32, SMALLEST64 = 2.0**-102, 2.0**-969
