@@ -84,7 +84,7 @@ class ContinuousRunner(Runner):
         self.seconds["run"] += time.perf_counter() - started
 
     def _run(self, stop: float, budget: int) -> tuple[float, int]:
-        status, now, member, self.queue, times, members, n, trace, sampled, n_sampled = run(
+        status, now, failure, self.queue, times, members, n, trace, sampled, n_sampled = run(
             stop, budget, self.groups, self.cells, self.synapses, self.trains, self.alarm,
             self.agenda, self.outside, self.records, self._work, self.queue, self.cursor,
             self._counters,
@@ -98,14 +98,15 @@ class ContinuousRunner(Runner):
             part = trace[start : start + size]
             self._samples[k].append(part.reshape(record.ids.size, -1).T.copy())
             start += size
-        if member >= 0:
-            self._fail(int(member), float(now), int(status))
+        if failure < 0:
+            self._fail(int(failure), float(now))
         return float(now), int(status)
 
-    def _fail(self, member: int, when: float, status: int) -> None:
+    def _fail(self, failure: int, when: float) -> None:
+        member, endless = divmod(-failure - 1, 2)
         p = int(self.cells.population[member])
         where = f"neuron {member - self._first[p]} of population {self.plan.populations[p].name!r}"
-        if status == L.NOT_FINITE:
+        if not endless:
             raise SimulationError(
                 f"a state of {where} stopped being a finite number at t = {when:g} ms. Check the "
                 "weights."

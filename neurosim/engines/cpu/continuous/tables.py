@@ -9,7 +9,7 @@ import numpy as np
 
 from neurosim.engines.cpu.continuous.kernels import layout as L
 from neurosim.errors import NetworkSizeError
-from neurosim.lower.connectivity import Edges, count_estimate, expand
+from neurosim.lower.connectivity import count_estimate, expand
 from neurosim.lower.continuous import ContinuousPlan, ContinuousPopulation, Trains
 from neurosim.lower.flow import NEVER, Flow
 from neurosim.lower.flow_tables import BASE, LEVELS, flow_tables
@@ -46,7 +46,8 @@ def group_arrays(flows: Sequence[Flow]) -> L.Groups:
     entries = [np.nonzero((f.A != 0).any(axis=0)) for f in flows]
 
     def joined(parts: list[np.ndarray], *shape: int, dtype: Any = np.float64) -> np.ndarray:
-        return np.concatenate([_padded(p, shape, dtype) for p in parts] or [np.zeros((0, *shape), dtype)])
+        none = np.zeros((0, *shape), dtype)
+        return np.concatenate([none, *(_padded(p, shape, dtype) for p in parts)])
 
     def repeated(parts: list[Any], *shape: int, dtype: Any = np.int64) -> np.ndarray:
         rows = [np.broadcast_to(p, (n, *np.shape(p))) for p, n in zip(parts, sizes, strict=True)]
@@ -131,18 +132,18 @@ def _fill(cells: L.Cells, p: ContinuousPopulation, flow: Flow, mine: slice) -> N
 
 def synapse_arrays(plan: ContinuousPlan, first: np.ndarray) -> L.Synapses:
     """Return all synapses by source, delay, projection and order of generation."""
-    parts: list[Edges] = [expand(c.spec) for c in plan.connections]
+    parts = [(c, expand(c.spec)) for c in plan.connections]
     zero, none = np.zeros(0), np.zeros(0, np.int64)
-    source = np.concatenate([none, *(e.pre + first[c.pre] for c, e in zip(plan.connections, parts, strict=True))])
-    target = np.concatenate([none, *(e.post + first[c.post] for c, e in zip(plan.connections, parts, strict=True))])
-    delay = np.concatenate([zero, *(e.delay_steps for e in parts)])
+    source = np.concatenate([none, *(e.pre + first[c.pre] for c, e in parts)])
+    target = np.concatenate([none, *(e.post + first[c.post] for c, e in parts)])
+    delay = np.concatenate([zero, *(e.delay_steps for _, e in parts)])
     order = np.lexsort((delay, source))
     return L.Synapses(
         first=np.searchsorted(source[order], np.arange(int(first[-1]) + 1)).astype(np.int64),
         delay=delay[order],
         target=target[order],
-        receptor=np.concatenate([none, *(e.receptor for e in parts)])[order],
-        weight=np.concatenate([zero, *(e.weight for e in parts)])[order],
+        receptor=np.concatenate([none, *(e.receptor for _, e in parts)])[order],
+        weight=np.concatenate([zero, *(e.weight for _, e in parts)])[order],
     )
 
 
@@ -180,7 +181,8 @@ def train_arrays(plan: ContinuousPlan, first: np.ndarray) -> L.TrainTable:
 
 def agenda(n: int) -> L.Agenda:
     """Return an empty agenda for n items."""
-    return L.Agenda(np.full(n, np.inf), np.zeros(n, np.int64), np.full(n, -1), np.zeros(1, np.int64))
+    numbers = np.zeros(n, np.int64)
+    return L.Agenda(np.full(n, np.inf), numbers, np.full(n, -1, np.int64), np.zeros(1, np.int64))
 
 
 def outside_arrays(plan: ContinuousPlan, first: np.ndarray) -> L.Outside:
@@ -222,7 +224,8 @@ def work_arrays(cells: L.Cells) -> L.Work:
     """Return scratch memory."""
     n, m = cells.z.shape
     return L.Work(
-        np.zeros((128, 6)), np.zeros((4, m)), np.zeros(n, np.int64), np.zeros(n, np.int64)
-    )
+        np.zeros((128, 6)), np.zeros((4, m)), np.zeros(n, np.int64), np.zeros(n, np.int64),
+        np.zeros((2 * n + 64, 2), np.int64),
+    )  # fmt: skip
 
 

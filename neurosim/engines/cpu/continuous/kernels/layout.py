@@ -17,7 +17,7 @@ C_GIVEN, C_CHANGE, C_QUEUE, C_SIZE = 0, 1, 2, 3
 # counters
 N_SPIKES, N_EVENTS, N_DRAWS, N_UPDATES, N_STEPS, N_LOOKS, N_SIZE = 0, 1, 2, 3, 4, 5, 6
 # what ended a call of the loop
-DONE, MORE, NOT_FINITE, ENDLESS = 0, 1, 2, 3
+DONE, MORE, FAILED = 0, 1, 2
 # columns of the delivery queue: next arrival, source, time of the spike, next synapse
 Q_TIME, Q_SOURCE, Q_ORIGIN, Q_SYNAPSE, Q_COLUMNS = 0, 1, 2, 3, 4
 
@@ -135,3 +135,4 @@ class Work(NamedTuple):
     vectors: Any  # (4, M) float64
     touched: Any  # (N,) int64
     mark: Any  # (N,) int64: 0, or 1: touched, 2: touched only by its own certain spike
+    fired: Any  # (>= N + 1, 2) int64: who spikes at the present time, and how often

@@ -16,14 +16,13 @@ from neurosim.engines.cpu.continuous.kernels.layout import (
     C_GIVEN,
     C_QUEUE,
     DONE,
-    ENDLESS,
+    FAILED,
     MORE,
     N_DRAWS,
     N_EVENTS,
     N_SPIKES,
     N_STEPS,
     NEURON,
-    NOT_FINITE,
     PARROT,
     Q_COLUMNS,
     Q_ORIGIN,
@@ -41,6 +40,7 @@ from neurosim.engines.cpu.continuous.kernels.neuron import (
     state_at,
 )
 from neurosim.engines.cpu.continuous.kernels.queue import (
+    ALLOCATES,
     OPTIONS,
     next_time,
     set_time,
@@ -53,7 +53,7 @@ from neurosim.engines.cpu.continuous.kernels.trains import draw_next
 _MOST_AT_ONCE = 1000
 
 
-@njit(**OPTIONS)
+@njit(**ALLOCATES)
 def _grown(array):
     new = np.empty((2 * array.shape[0], *array.shape[1:]), array.dtype)
     new[: array.shape[0]] = array
@@ -165,6 +165,139 @@ def test_all(groups, cells, agenda):
 
 
 @njit(**OPTIONS)
+def _next_event(alarm, agenda, outside, queue, cursor):
+    """Return the time of the next event, infinite if there is none."""
+    time = min(next_time(alarm), next_time(agenda))
+    if cursor[C_QUEUE] > 0:
+        time = min(time, queue[0, Q_TIME])
+    if cursor[C_GIVEN] < outside.spike_time.size:
+        time = min(time, outside.spike_time[cursor[C_GIVEN]])
+    if cursor[C_CHANGE] < outside.change_time.size:
+        time = min(time, outside.change_time[cursor[C_CHANGE]])
+    return time
+
+
+@njit(**OPTIONS)
+def _fire(work, n, i, number):
+    """List a member that spikes some times at once; return the number of those listed."""
+    if number > 0:
+        work.fired[n, 0], work.fired[n, 1] = i, number
+        n += 1
+    return n
+
+
+@njit(**OPTIONS)
+def _sources(groups, cells, trains, alarm, outside, cursor, time, n_touched, work, counters):
+    """Draw the Poisson events and take the given spikes that are due.
+
+    Return the numbers of members touched and of sources that spike. What finds no room in the list
+    is left for a second round at the same time.
+    """
+    n_fired, room = 0, work.fired.shape[0] - cells.kind.size
+    while next_time(alarm) == time and n_fired < room:
+        train = alarm.heap[0]
+        draw_next(trains, alarm, train, time)
+        counters[N_DRAWS] += 1
+        if trains.receptor[train] < 0:
+            n_fired = _fire(work, n_fired, trains.target[train], 1)
+        else:
+            n_touched = _arrive(
+                groups, cells, trains.target[train], trains.receptor[train], trains.weight[train],
+                time, n_touched, work, counters,
+            )  # fmt: skip
+    k = cursor[C_GIVEN]
+    while k < outside.spike_time.size and outside.spike_time[k] == time and n_fired < room:
+        n_fired = _fire(work, n_fired, outside.spike_member[k], 1)
+        k += 1
+    cursor[C_GIVEN] = k
+    return n_touched, n_fired
+
+
+@njit(**OPTIONS)
+def _change_currents(groups, cells, outside, cursor, time, n_touched, work, counters):
+    """Apply the changes of currents that are due; return the number of members touched."""
+    c = cursor[C_CHANGE]
+    while c < outside.change_time.size and outside.change_time[c] == time:
+        for k in range(outside.change_first[c], outside.change_stop[c]):
+            i = outside.targets[k]
+            advance(groups, cells, i, time, work.vectors, counters)
+            change_current(groups, cells, i, outside.change_value[c])
+            n_touched = _touch(work, n_touched, i, 1)
+        c += 1
+    cursor[C_CHANGE] = c
+    return n_touched
+
+
+@njit(**OPTIONS)
+def _test(groups, cells, agenda, i, certain, time, work, counters):
+    """Test neuron i; return how often it spikes now, -1 if not finite, -2 if without end."""
+    number = 0
+    while cells.until[i] < time:
+        if certain:
+            certain = False
+        else:
+            result = plan_check(groups, cells, i, time, agenda, work, counters)
+            if result < 0:
+                return -1
+            if result == 0:
+                return number
+        number += 1
+        if number > _MOST_AT_ONCE:
+            return -2
+        spike(groups, cells, i, time, agenda, work, counters)
+    return number
+
+
+@njit(**OPTIONS)
+def _moment(
+    time, groups, cells, synapses, trains, alarm, agenda, outside, work, queue, cursor, counters
+):
+    """Process all that happens at one time but the spikes' way into the queue.
+
+    Return the number of members that spike, or ``-2 i - 1`` where a state of neuron i is not
+    finite, and ``-2 i - 2`` where it spikes without end.
+    """
+    n_touched = _deliver(groups, cells, synapses, queue, cursor, time, 0, work, counters)
+    n_touched, n_fired = _sources(
+        groups, cells, trains, alarm, outside, cursor, time, n_touched, work, counters
+    )
+    n_touched = _change_currents(
+        groups, cells, outside, cursor, time, n_touched, work, counters
+    )
+    n_touched = _checks(groups, cells, agenda, time, n_touched, work, counters)
+    for t in range(n_touched):
+        i = work.touched[t]
+        certain = work.mark[i] == 2
+        work.mark[i] = 0
+        if cells.kind[i] == PARROT:
+            n_fired = _fire(work, n_fired, i, cells.pending[i])
+            cells.pending[i] = 0
+            continue
+        number = _test(groups, cells, agenda, i, certain, time, work, counters)
+        if number < 0:
+            return -2 * i + number
+        n_fired = _fire(work, n_fired, i, number)
+    counters[N_STEPS] += 1
+    return n_fired
+
+
+@njit(**ALLOCATES)
+def _emit(i, time, synapses, queue, cursor):
+    """Put a spike on its way; return the queue, which may have grown."""
+    k = synapses.first[i]
+    if k == synapses.first[i + 1]:
+        return queue
+    if cursor[C_QUEUE] == queue.shape[0]:
+        queue = _grown(queue)
+    n = cursor[C_QUEUE]
+    queue[n, Q_TIME], queue[n, Q_SOURCE] = time + synapses.delay[k], i
+    queue[n, Q_ORIGIN], queue[n, Q_SYNAPSE] = time, k
+    cursor[C_QUEUE] += 1
+    sift_up(queue, n)
+    return queue
+
+
+@njit(**ALLOCATES)
 def run(
     limit, budget, groups, cells, synapses, trains, alarm, agenda, outside, records, work, queue,
     cursor, counters,
@@ -173,29 +306,24 @@ def run(
 
     Returns
     -------
-    status, time, member
-        What ended the call, the time up to which all is done, and the neuron of a failure.
+    status, time
+        What ended the call, and the time up to which all is done.
+    failure : int64
+        Negative if a neuron failed (see `_moment`).
     queue
         The delivery queue, perhaps moved to a larger array.
     times, members, n_spikes
         Recorded spikes.
-    trace, trace_record, n_samples
+    trace, sampled, n_samples
         Recorded states, sample after sample, and the record of each sample.
     """
     times, members, n_out = np.empty(1024, np.float64), np.empty(1024, np.int64), 0
-    fired, n_fired = np.empty(1024, np.int64), 0
     trace, n_trace = np.empty(max(1024, 2 * records.member.size)), 0
     sampled, n_sampled = np.empty(64, np.int64), 0
-    status, failed, done, now = DONE, np.int64(-1), 0, limit
+    status, n_fired, done, now = DONE, np.int64(0), 0, limit
     record, sample_time = _next_sample(records, limit)
     while True:
-        time = min(next_time(alarm), next_time(agenda))
-        if cursor[C_QUEUE] > 0:
-            time = min(time, queue[0, Q_TIME])
-        if cursor[C_GIVEN] < outside.spike_time.size:
-            time = min(time, outside.spike_time[cursor[C_GIVEN]])
-        if cursor[C_CHANGE] < outside.change_time.size:
-            time = min(time, outside.change_time[cursor[C_CHANGE]])
+        time = _next_event(alarm, agenda, outside, queue, cursor)
         while sample_time < time or (time > limit and sample_time < np.inf):
             if n_trace + records.member.size > trace.size:
                 trace = _grown(trace)
@@ -205,99 +333,31 @@ def run(
             n_sampled += 1
             n_trace = _sample(groups, cells, records, record, trace, n_trace, work)
             record, sample_time = _next_sample(records, limit)
-            done += 1
         if time > limit:
             break
         if done >= budget:
             status = MORE
             break
         now = time
-        counters[N_STEPS] += 1
-        events = counters[N_EVENTS] + counters[N_DRAWS] + counters[N_SPIKES]
-        n_fired = 0
-        n_touched = _deliver(
-            groups, cells, synapses, queue, cursor, time, 0, work, counters
-        )
-        while next_time(alarm) == time:
-            train = alarm.heap[0]
-            draw_next(trains, alarm, train, time)
-            counters[N_DRAWS] += 1
-            if trains.receptor[train] < 0:
-                if n_fired == fired.size:
-                    fired = _grown(fired)
-                fired[n_fired] = trains.target[train]
-                n_fired += 1
-            else:
-                n_touched = _arrive(
-                    groups, cells, trains.target[train], trains.receptor[train],
-                    trains.weight[train], time, n_touched, work, counters,
-                )  # fmt: skip
-        while (
-            cursor[C_GIVEN] < outside.spike_time.size
-            and outside.spike_time[cursor[C_GIVEN]] == time
-        ):
-            if n_fired == fired.size:
-                fired = _grown(fired)
-            fired[n_fired] = outside.spike_member[cursor[C_GIVEN]]
-            n_fired += 1
-            cursor[C_GIVEN] += 1
-        while (
-            cursor[C_CHANGE] < outside.change_time.size
-            and outside.change_time[cursor[C_CHANGE]] == time
-        ):
-            c = cursor[C_CHANGE]
-            for k in range(outside.change_first[c], outside.change_stop[c]):
-                i = outside.targets[k]
-                advance(groups, cells, i, time, work.vectors, counters)
-                change_current(groups, cells, i, outside.change_value[c])
-                n_touched = _touch(work, n_touched, i, 1)
-            cursor[C_CHANGE] += 1
-        n_touched = _checks(groups, cells, agenda, time, n_touched, work, counters)
-        for t in range(n_touched):
-            i = work.touched[t]
-            certain = work.mark[i] == 2
-            work.mark[i] = 0
-            at_once = cells.pending[i] if cells.kind[i] == PARROT else 0
-            cells.pending[i] = 0
-            while cells.kind[i] == NEURON and cells.until[i] < time:
-                result = np.int64(1)
-                if not certain:
-                    result = plan_check(groups, cells, i, time, agenda, work, counters)
-                certain = False
-                if result == 0:
-                    break
-                at_once += 1
-                if result < 0 or at_once > _MOST_AT_ONCE:
-                    status, failed = (NOT_FINITE if result < 0 else ENDLESS), i
-                    break
-                spike(groups, cells, i, time, agenda, work, counters)
-            for _ in range(at_once):
-                if n_fired == fired.size:
-                    fired = _grown(fired)
-                fired[n_fired] = i
-                n_fired += 1
-        if failed >= 0:
+        events = counters[N_EVENTS] + counters[N_DRAWS]
+        n_fired = _moment(
+            time, groups, cells, synapses, trains, alarm, agenda, outside, work, queue, cursor,
+            counters,
+        )  # fmt: skip
+        if n_fired < 0:
+            status = FAILED
             break
         for f in range(n_fired):
-            i = fired[f]
-            counters[N_SPIKES] += 1
-            if cells.recorded[cells.population[i]]:
-                if n_out == times.size:
-                    times, members = _grown(times), _grown(members)
-                times[n_out], members[n_out] = time, i
-                n_out += 1
-            k = synapses.first[i]
-            if k < synapses.first[i + 1]:
-                if cursor[C_QUEUE] == queue.shape[0]:
-                    queue = _grown(queue)
-                n = cursor[C_QUEUE]
-                queue[n, Q_TIME], queue[n, Q_SOURCE] = time + synapses.delay[k], i
-                queue[n, Q_ORIGIN], queue[n, Q_SYNAPSE] = time, k
-                cursor[C_QUEUE] += 1
-                sift_up(queue, n)
-        done += 1 + counters[N_EVENTS] + counters[N_DRAWS] + counters[N_SPIKES] - events
+            i = work.fired[f, 0]
+            for _ in range(work.fired[f, 1]):
+                counters[N_SPIKES] += 1
+                if cells.recorded[cells.population[i]]:
+                    if n_out == times.size:
+                        times, members = _grown(times), _grown(members)
+                    times[n_out], members[n_out] = time, i
+                    n_out += 1
+                queue = _emit(i, time, synapses, queue, cursor)
+        done += 1 + counters[N_EVENTS] + counters[N_DRAWS] - events
     if status == DONE:
         now = limit
-    return (
-        status, now, failed, queue, times, members, n_out, trace, sampled, n_sampled
-    )  # fmt: skip
+    return status, now, n_fired, queue, times, members, n_out, trace, sampled, n_sampled
