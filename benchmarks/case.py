@@ -39,6 +39,9 @@ class Case:
         Another case and the largest share of its real-time factor that this one may take.
     measure :
         "rtf" compares simulation time per model time, "wall_s" the whole process.
+    generated :
+        Number of spikes that generators emit in an interval [ms], each onto one synapse. neurosim
+        counts them as any spikes; the peers' spike counts are of the neurons alone.
     prepare :
         Called once before the workers start; leaves files (an edge list) for all of them.
     """
@@ -59,6 +62,7 @@ class Case:
     limits: Mapping[str, float] = field(default_factory=dict)
     share_of: tuple[str, float] | None = None
     measure: str = "rtf"
+    generated: Callable[[float, float], int] = lambda start, stop: 0
     prepare: Callable[[], None] | None = None
 
     def duration(self, simulator: str) -> float:

@@ -28,16 +28,18 @@ def measure(case: Case, *, threads: int, precision: str, model_ms: float) -> dic
     sim.run(model_ms)
     sim_s = perf_counter() - start_run
     after = _counts(sim)
+    generated = case.generated(case.warmup_ms, case.warmup_ms + model_ms)
     seconds = dict(sim.counters["seconds"])
     return {
         "build_s": built - start,
         "compile_s": float(seconds.get("compile", 0.0)),
         "warmup_s": warm - built,
         "sim_s": sim_s,
-        "spikes": after["spikes"] - before["spikes"],
-        "synaptic_events": after["synaptic_events"] - before["synaptic_events"],
+        "spikes": after["spikes"] - before["spikes"] - generated,
+        "synaptic_events": after["synaptic_events"] - before["synaptic_events"] - generated,
         "neuron_updates": after["neuron_updates"] - before["neuron_updates"],
         "bytes": int(sim.counters["bytes"]),
+        "strategies": dict(sim.counters.get("strategies", {})),
         "seconds": {name: float(value) for name, value in seconds.items()},
         "versions": {
             "neurosim": ns.__version__,

@@ -27,6 +27,12 @@ def forced(rate: float) -> tuple[np.ndarray, np.ndarray]:
     return drawn % N, (drawn // N) * DT
 
 
+def count_forced(start: float, stop: float, rate: float) -> int:
+    """Return how many spikes are forced in an interval [ms]."""
+    times = forced(rate)[1]
+    return int(((times > start) & (times <= stop)).sum())
+
+
 def start_voltages() -> np.ndarray:
     """Return the membrane potentials [mV] that every simulator starts with."""
     return np.random.default_rng(SEED).uniform(E_L, E_L + 5.0, N)
@@ -111,7 +117,7 @@ def _case(rate: float, **options: Any) -> Case:
         "synapses stay below threshold" if rate else "none; the start decays to rest",
         neurons=N, synapses=N * OUT_DEGREE, warmup_ms=WARMUP, model_ms=DURATION,
         neurosim=partial(build_neurosim, rate=rate), brian2=partial(build_brian2, rate=rate),
-        nest=partial(build_nest, rate=rate), **options,
+        nest=partial(build_nest, rate=rate), generated=partial(count_forced, rate=rate), **options,
     )  # fmt: skip
 
 
