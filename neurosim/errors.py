@@ -71,6 +71,10 @@ class FileFormatError(NeurosimError, ValueError):
     """A file is not in the format it should be in, or is damaged."""
 
 
+class DownloadError(NeurosimError, OSError):
+    """A file cannot be fetched, or is not the one that was asked for."""
+
+
 def unknown_name(kind: str, name: object, valid: Iterable[str], owner: str) -> UnknownNameError:
     """Return the error for an unknown name, with the valid ones and the nearest of them.
 

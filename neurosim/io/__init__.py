@@ -1,5 +1,6 @@
-"""Reading and writing files: SONATA, NWB, Neo, NumPy archives and CSV."""
+"""Reading and writing files: SONATA, NWB, Neo, NumPy archives and CSV; fetching them."""
 
+from neurosim.io.download import download
 from neurosim.io.neo import from_neo, to_neo
 from neurosim.io.nwb import read_nwb, write_nwb
 from neurosim.io.sonata import read_spikes, spike_populations, write_spikes
@@ -14,6 +15,7 @@ from neurosim.io.tables import (
 
 __all__ = [
     "SpikeWriter",
+    "download",
     "from_neo",
     "read_nwb",
     "read_report",

@@ -61,14 +61,17 @@ class Sleep:
 def sleep_of(model: LoweredModel) -> Sleep | str:
     """Return the bound and tables for a model, or the reason why its neurons cannot sleep."""
     spec = model.spec
-    if not model.is_linear or set(model.linear) != set(model.states):
+    maps = _linear_maps(model)
+    if model.stepped or model.noise or model.full.noise or maps is None:
         return "its equations are not all linear without noise"
-    if any(np.ndim(v) for v in model.full.generator.values()):
+    if {*model.linear, *model.mapped} != set(model.states):
+        return "a state has no equation"
+    if any(np.ndim(v) for v in (*model.full.generator.values(), *maps[0].values())):
         return "its time constants differ from neuron to neuron"
     A = _generator(model)
     if np.linalg.eigvals(A).real.max() >= -1e-12:
         return "its linear part is not stable"
-    for (row, column), value in model.full.generator.items():
+    for (row, column), value in (model.full.generator | maps[0]).items():
         if column in model.hold and row not in model.hold and value != 0:
             return f"{row} depends on {column}, which is held in the refractory period"
     margin: dict[str, float] = {}
@@ -81,15 +84,46 @@ def sleep_of(model: LoweredModel) -> Sleep | str:
             return "the states weigh differently in the threshold from neuron to neuron"
         margin = {s: float(v) for s, v in parts[0].items()}
         theta = parts[1]
-    states = model.linear
-    c = np.array([margin.get(s, 0.0) for s in states])
-    sup, inf = _bounds(A, c, model.dt)
-    entries = tuple(model.full.matrix)
+    c = np.array([margin.get(s, 0.0) for s in model.linear])
+    unused = dict.fromkeys(model.mapped, 0.0)
+    sup, inf = (dict(zip(model.linear, b, strict=True)) | unused for b in _bounds(A, c, model.dt))
+    matrix = dict(model.full.matrix) | maps[0]
     return Sleep(
-        states, entries, _tables(model, entries),
-        _solve(A, states, model.full.drive), _solve(A, states, model.full.drive_injected),
-        margin, theta, dict(zip(states, sup, strict=True)), dict(zip(states, inf, strict=True)),
+        (*model.linear, *model.mapped), tuple(matrix), _tables(model, matrix),
+        _mapped(maps, maps[1], _solve(A, model.linear, model.full.drive)),
+        _mapped(maps, {}, _solve(A, model.linear, model.full.drive_injected)),
+        margin, theta, sup, inf,
     )  # fmt: skip
+
+
+Maps = tuple[dict[tuple[str, str], Coefficient], dict[str, Coefficient]]
+
+
+def _linear_maps(model: LoweredModel) -> Maps | None:
+    """Return slopes and constants of maps such as ``V_old := V_m``; None if one is not linear.
+
+    A map takes the values of the step before, so its slopes are a row of the propagator.
+    """
+    slopes: dict[tuple[str, str], Coefficient] = {}
+    constants: dict[str, Coefficient] = {}
+    values = dict(model.values) | {"dt": model.dt}
+    for name, expression in model.maps.items():
+        parts = affine(expression, model.linear, set(values))
+        if parts is None:
+            return None
+        slopes |= {(name, s): evaluate(e, values) for s, e in parts[0].items()}
+        constants[name] = evaluate(parts[1], values)
+    return slopes, constants
+
+
+def _mapped(
+    maps: Maps, constants: Mapping[str, Coefficient], point: dict[str, Coefficient]
+) -> dict[str, Coefficient]:
+    """Return the point with the mapped states added."""
+    added: dict[str, Coefficient] = dict(constants)
+    for (name, state), slope in maps[0].items():
+        added[name] = added.get(name, 0.0) + slope * np.asarray(point.get(state, 0.0))
+    return point | {s: uniform(v) for s, v in added.items() if np.any(v != 0)}
 
 
 def _generator(model: LoweredModel) -> np.ndarray:
@@ -145,14 +179,14 @@ def _bounds(A: np.ndarray, c: np.ndarray, dt: float) -> tuple[np.ndarray, np.nda
     return g.max(axis=0) + slack, g.min(axis=0) - slack
 
 
-def _tables(model: LoweredModel, entries: tuple[tuple[str, str], ...]) -> np.ndarray:
-    states = model.linear
+def _tables(model: LoweredModel, matrix: Mapping[tuple[str, str], Coefficient]) -> np.ndarray:
+    states = (*model.linear, *model.mapped)
     P = np.zeros((len(states), len(states)))
-    for (row, column), value in model.full.matrix.items():
+    for (row, column), value in matrix.items():
         P[states.index(row), states.index(column)] = value
-    rows = [states.index(r) for r, _ in entries]
-    columns = [states.index(c) for _, c in entries]
-    tables = np.empty((LEVELS, BASE, len(entries)))
+    rows = [states.index(r) for r, _ in matrix]
+    columns = [states.index(c) for _, c in matrix]
+    tables = np.empty((LEVELS, BASE, len(matrix)))
     for level in range(LEVELS):
         power = np.eye(len(states))
         for digit in range(BASE):

@@ -103,8 +103,8 @@ class Thread:
             return row
         block = self.blocks[p.index]
         kernel, _, sleep = runner.kernels[p.index]
-        if kernel.adaptive:
-            row[L.P_CAPACITY] = 64 * n  # the adaptive method may count several spikes a step
+        if kernel.adaptive and p.model.spec.threshold_test == "substep":
+            row[L.P_CAPACITY] = 64 * n  # several spikes a step are possible, at most 63
         row[L.P_BLOCK] = block.table.ctypes.data
         row[L.P_CLOCK_FN], row[L.P_EVENT_FN] = block.address("clock"), block.address("event")
         row[L.P_ADVANCE_FN], row[L.P_N_NOISE] = block.address("advance"), kernel.n_noise
