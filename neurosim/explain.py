@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from neurosim.lower.memory import gib
+from neurosim.lower.continuous import ContinuousPlan, ContinuousPopulation
 from neurosim.lower.plan import Plan, PopulationPlan
 from neurosim.simulation import Simulation
 
@@ -41,7 +42,7 @@ def explain(simulation: Simulation, *, kernels: bool = True) -> str:
     return "\n".join(lines)
 
 
-def _population(p: PopulationPlan) -> str:
+def _population(p: PopulationPlan | ContinuousPopulation) -> str:
     text = f"{p.name}: {p.n} x "
     if p.model is None:
         return text + {"poisson": "Poisson generator", "given": "given spikes"}.get(p.kind, p.kind)
@@ -56,7 +57,7 @@ def _population(p: PopulationPlan) -> str:
     return text + f"; receptors in use: {', '.join(p.receptors) or 'none'}"
 
 
-def _projection(plan: Plan, number: int) -> str:
+def _projection(plan: Plan | ContinuousPlan, number: int) -> str:
     c = plan.connections[number]
     pre, post = plan.populations[c.pre].name, plan.populations[c.post].name
     weights = "one weight" if c.spec.constant else "a weight each"

@@ -374,7 +374,9 @@ def _choice(rows: Rows, spec: ConnectionSpec) -> gen.Choice:
 
 def _values(spec: ConnectionSpec) -> gen.Values:
     weight_kind, delay_kind = gen.GIVEN, gen.GIVEN
-    delay, delay_steps = np.zeros(4), np.zeros(0, np.int64)
+    weight: NDArray[np.float64]
+    delay = np.zeros(4)
+    delay_steps: NDArray[Any] = np.zeros(0, np.int64)
     if isinstance(spec.weight, Lowered):
         weight_kind, weight = spec.weight.kind, np.array(spec.weight[1:])
     else:
@@ -383,7 +385,7 @@ def _values(spec: ConnectionSpec) -> gen.Values:
         delay_kind, delay = spec.delay.kind, np.array(spec.delay[1:])
     else:
         delay_steps = spec.delay
-    return gen.Values(*_key(spec), weight_kind, weight, delay_kind, delay, delay_steps, spec.dt)
+    return gen.Values(*_key(spec), weight_kind, weight, delay_kind, delay, delay_steps, spec.dt or 1.0)
 
 
 def _count_sources(spec: ConnectionSpec, excluded: I64, workers: int) -> I64:
