@@ -13,6 +13,7 @@ import numpy as np
 from numba import carray, njit
 
 from neurosim.engines.cpu.kernels import layout as L
+from neurosim.engines.cpu.kernels.cached import cached
 from neurosim.engines.cpu.kernels.deliver import deliver_bundle, empty_list
 from neurosim.engines.cpu.kernels.drive import (
     add_injection,
@@ -34,7 +35,7 @@ from neurosim.engines.cpu.kernels.intrinsics import (
     yield_core,
 )
 
-_OPTIONS = {"cache": True, "error_model": "numpy", "nogil": True}
+_OPTIONS = {"error_model": "numpy", "nogil": True}
 #: Polls of the barrier before the core is offered to others: a few microseconds.
 _SPINS = 2000
 
@@ -229,7 +230,7 @@ def failed(pops, counts):
     return False
 
 
-@njit(**_OPTIONS)
+@cached(**_OPTIONS)
 def run_thread(
     me, threads, first, last, arrived, pops, bundles, segments, constants, processes,
     process_weights, n_always, given, currents, means, stds, recordings, ring, bits, slots, lists,

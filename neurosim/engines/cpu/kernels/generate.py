@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from neurosim.engines.cpu.kernels.cached import cached
 from neurosim.engines.cpu.kernels.intrinsics import INNER
 from neurosim.engines.cpu.kernels.layout import SMALLEST32, SMALLEST64
 from neurosim.engines.cpu.kernels.rng import (
@@ -42,7 +43,7 @@ from neurosim.engines.cpu.kernels.rng import (
 from neurosim.lower.connectivity import EDGE
 from neurosim.lower.rows import SOURCE
 
-_OPTIONS = {"cache": True, "error_model": "numpy", "nogil": True}
+_OPTIONS = {"error_model": "numpy", "nogil": True}
 DRAW, ALL, ONE, LIST, SKIP, UNIQUE = range(6)
 GIVEN = -1  # kind of weights and delays that are read from an array instead of drawn
 _BATCH = 512  # synapses at a time: all buffers stay in the first-level cache
@@ -243,7 +244,7 @@ def _columns(n, first, choice, batch):
         _read(n, first, choice.order, choice.columns, batch.column)
 
 
-@njit(**_OPTIONS)
+@cached(**_OPTIONS)
 def known_rows(rows, choice, values, place, counting, statistics, smallest):
     """Fill rows whose degree is known; a batch goes on over the ends of rows."""
     batch = _new_batch()
@@ -289,7 +290,7 @@ def _number(n, row, number, batch):
         batch.number[i] = number + i
 
 
-@njit(**_OPTIONS)
+@cached(**_OPTIONS)
 def skip_rows(rows, choice, values, place, counting, statistics, smallest):
     """Fill rows by geometric skips."""
     batch = _new_batch()
@@ -316,7 +317,7 @@ def skip_rows(rows, choice, values, place, counting, statistics, smallest):
                 _emit(n, 0, choice.order, batch, values, place, counting, statistics, smallest)
 
 
-@njit(**_OPTIONS)
+@cached(**_OPTIONS)
 def unique_rows(rows, choice, values, place, counting, statistics, smallest):
     """Fill rows with different columns: draws that repeat an earlier one are left out."""
     batch = _new_batch()
@@ -351,7 +352,7 @@ def _source_and_trial(i, n_pre, n_post, key0, key1):
     return integer_below(np.uint64(n_pre), w0, w3), integer_below(np.uint64(n_post), w1, w2)
 
 
-@njit(**_OPTIONS)
+@cached(**_OPTIONS)
 def count_sources_between(start, stop, n_post, excluded, key0, key1, counts):
     """Do draws start ... stop - 1 of `neurosim.lower.rows.count_sources` with multapses.
 
@@ -366,7 +367,7 @@ def count_sources_between(start, stop, n_post, excluded, key0, key1, counts):
     return kept
 
 
-@njit(**_OPTIONS)
+@cached(**_OPTIONS)
 def count_different(n, n_post, excluded, key0, key1, counts):
     """Do `neurosim.lower.rows.count_sources` without multapses."""
     i = 0

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from neurosim.engines.cpu.kernels.cached import cached
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@cached(error_model="numpy", nogil=True)
 def sort_by_delay(pointers, packed, weights, bits, slots):
     """Sort each segment by delay; synapses of equal delay keep their order (counting sort).
 

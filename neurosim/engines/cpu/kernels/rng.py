@@ -10,10 +10,11 @@ import numpy as np
 from numba import njit
 
 from neurosim import random
+from neurosim.engines.cpu.kernels.cached import cached
 from neurosim.engines.cpu.kernels.intrinsics import bits_of_float64, float64_from_bits
 from neurosim.network.distributions import CONSTANT, LOGNORMAL, NORMAL, UNIFORM
 
-_OPTIONS = {"cache": True, "error_model": "numpy", "nogil": True}
+_OPTIONS = {"error_model": "numpy", "nogil": True}
 _INLINE = {"inline": "always", "error_model": "numpy"}
 
 _M0, _M1 = (np.uint64(m) for m in random.PHILOX_MULTIPLIERS)
@@ -45,7 +46,7 @@ def philox4(c0, c1, c2, c3, k0, k1):
     return c0, c1, c2, c3
 
 
-@njit(**_OPTIONS)
+@cached(**_OPTIONS)
 def philox_buffer(c0, c1, n, purpose, key0, key1, w0, w1, w2, w3):
     """Fill four buffers of words for the counters (c0[i], c1[i], purpose, 0), i < n."""
     for i in range(n):
@@ -133,7 +134,7 @@ def ppf_centre(q):
     return q * _seven(_CENTRE_NUM, squared) / _seven(_CENTRE_DEN, squared)
 
 
-@njit(**_OPTIONS)
+@cached(**_OPTIONS)
 def ppf_tail(p):
     """Return the normal quantile of `p` outside the centre."""
     q = p - 0.5
@@ -147,7 +148,7 @@ def ppf_tail(p):
     return -z if q < 0.0 else z
 
 
-@njit(**_OPTIONS)
+@cached(**_OPTIONS)
 def ppf_buffer(u, n):
     """Replace the first n probabilities by normal quantiles.
 
@@ -168,7 +169,7 @@ def ppf_buffer(u, n):
         u[tails[k]] = ppf_tail(kept[k])
 
 
-@njit(**_OPTIONS)
+@cached(**_OPTIONS)
 def draw_buffer(kind, parameters, words, n, out):
     """Fill out[:n] with draws from a lowered distribution, one for each word.
 

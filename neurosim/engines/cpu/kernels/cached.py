@@ -1,0 +1,56 @@
+"""Compiled functions on disk, compiled anew when any source that they are made of changes.
+
+Numba compares the file of a function with its cache, but not the files of the functions and
+constants that it inlines: after a change of those the old code would go on running.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from numba import njit
+
+#: Modules outside this package whose constants end up in compiled code.
+_CONSTANTS = (
+    "neurosim.random",
+    "neurosim.lower.connectivity",
+    "neurosim.lower.poisson",
+    "neurosim.lower.rows",
+    "neurosim.network.distributions",
+)
+
+
+@cache
+def sources_digest() -> str:
+    """Return a hash of all sources that compiled code is made of."""
+    found = [find_spec(name) for name in _CONSTANTS]
+    paths = [Path(spec.origin) for spec in found if spec is not None and spec.origin]
+    paths += sorted(Path(__file__).parent.glob("*.py"))
+    digest = hashlib.blake2b(digest_size=16)
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def cached(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Return `numba.njit` with a cache on disk that knows all sources.
+
+    Parameters
+    ----------
+    **options
+        Of `numba.njit`.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        dispatcher = njit(cache=True, **options)(function)
+        index = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+        if index is not None:  # there is none where nothing can be written
+            index._source_stamp = (index._source_stamp, sources_digest())
+        return dispatcher
+
+    return decorate
