@@ -71,7 +71,7 @@ def sleep_of(model: LoweredModel) -> Sleep | str:
     A = _generator(model)
     if np.linalg.eigvals(A).real.max() >= -1e-12:
         return "its linear part is not stable"
-    for (row, column), value in (model.full.generator | maps[0]).items():
+    for (row, column), value in (dict(model.full.generator) | maps[0]).items():
         if column in model.hold and row not in model.hold and value != 0:
             return f"{row} depends on {column}, which is held in the refractory period"
     margin: dict[str, float] = {}
@@ -87,7 +87,7 @@ def sleep_of(model: LoweredModel) -> Sleep | str:
     c = np.array([margin.get(s, 0.0) for s in model.linear])
     unused = dict.fromkeys(model.mapped, 0.0)
     sup, inf = (dict(zip(model.linear, b, strict=True)) | unused for b in _bounds(A, c, model.dt))
-    matrix = dict(model.full.matrix) | maps[0]
+    matrix = _matrix(model, maps[0])
     return Sleep(
         (*model.linear, *model.mapped), tuple(matrix), _tables(model, matrix),
         _mapped(maps, maps[1], _solve(A, model.linear, model.full.drive)),
@@ -114,6 +114,20 @@ def _linear_maps(model: LoweredModel) -> Maps | None:
         slopes |= {(name, s): evaluate(e, values) for s, e in parts[0].items()}
         constants[name] = evaluate(parts[1], values)
     return slopes, constants
+
+
+def _matrix(
+    model: LoweredModel, slopes: Mapping[tuple[str, str], Coefficient]
+) -> dict[tuple[str, str], Coefficient]:
+    """Return the propagator of a step with the rows of maps.
+
+    It names every entry that differs from zero in any power, the zeroth included.
+    """
+    matrix = dict(model.full.matrix)
+    matrix |= {(name, name): 0.0 for name in model.mapped}
+    for name, state in slopes:
+        matrix |= {(name, c): 0.0 for r, c in model.full.matrix if r == state}
+    return matrix | dict(slopes)
 
 
 def _mapped(
