@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from neurosim.lower.memory import gib
 from neurosim.lower.continuous import ContinuousPlan, ContinuousPopulation
+from neurosim.lower.memory import gib
 from neurosim.lower.plan import Plan, PopulationPlan
 from neurosim.simulation import Simulation
 
@@ -14,6 +14,11 @@ _ORDER = """A step n goes from t(n-1) to t(n) = n*dt, in this order:
   4. neurons above it are reset; their spikes have the time t(n)
   5. states are recorded
 A spike with delay d arrives at t + d."""
+_CONTINUOUS = """Time is continuous. At each time at which something happens, in this order:
+  1. what arrives is added to the receptor states
+  2. injected currents change, refractory periods end
+  3. the threshold of every neuron concerned is tested; its next crossing is found exactly
+  4. neurons at threshold are reset; a spike with delay d arrives at t + d."""
 
 
 def explain(simulation: Simulation, *, kernels: bool = True) -> str:
@@ -34,8 +39,7 @@ def explain(simulation: Simulation, *, kernels: bool = True) -> str:
     lines += ["", f"memory: {gib(counters['bytes'])}"]
     for name, strategy in counters.get("strategies", {}).items():
         lines.append(f"strategy of {name}: {strategy}")
-    if simulation.dt is not None:
-        lines += ["", _ORDER]
+    lines += ["", _CONTINUOUS if simulation.dt is None else _ORDER]
     if kernels:
         for name, source in simulation.sources().items():
             lines += ["", f"kernels of {name}", "-" * (11 + len(name)), source.rstrip()]
