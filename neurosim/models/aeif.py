@@ -10,12 +10,8 @@ _MEMBRANE = """
 """
 
 
-class aeif_psc_exp(NeuronModel):
-    """Adaptive exponential integrate-and-fire neuron with exponentially decaying currents.
-
-    Source: Brette & Gerstner (2005), J. Neurophysiol. 94:3637, eqs. 1-3; NEST ``aeif_psc_exp``.
-    Delta_T = 0 gives the plain threshold V_th.
-    """
+class _AdaptiveExponential:
+    """What the three models have in common: parameters, adaptation, spikes, integration."""
 
     C_m = param(281.0, "pF", gt=0, doc="membrane capacitance", usual=(0.5, 1e5))
     g_L = param(30.0, "nS", gt=0, doc="leak conductance")
@@ -32,6 +28,23 @@ class aeif_psc_exp(NeuronModel):
     t_ref = param(0.0, "ms", ge=0, doc="refractory period")
     I_e = param(0.0, "pA", doc="constant input current")
     V_m = state("mV", init="E_L", doc="membrane potential")
+    w = state("pA", doc="adaptation current")
+    threshold = "V_m >= where(Delta_T > 0, V_peak, V_th)"
+    reset = "V_m = V_reset; w += b"
+    refractory = Refractory("t_ref", hold=["V_m"])
+    method = "rk45"
+    threshold_test = "substep"
+
+
+class aeif_psc_exp(_AdaptiveExponential, NeuronModel):
+    """Adaptive exponential integrate-and-fire neuron with exponentially decaying currents.
+
+    Source: Brette & Gerstner (2005), J. Neurophysiol. 94:3637, eqs. 1-3; NEST ``aeif_psc_exp``.
+    Delta_T = 0 gives the plain threshold V_th.
+    """
+
+    I_syn_ex = state("pA", doc="excitatory synaptic current")
+    I_syn_in = state("pA", doc="inhibitory synaptic current")
     equations = (
         _MEMBRANE
         + """
@@ -41,14 +54,9 @@ class aeif_psc_exp(NeuronModel):
     """
     )
     receptors = {"exc": "I_syn_ex += weight", "inh": "I_syn_in += weight"}
-    threshold = "V_m >= where(Delta_T > 0, V_peak, V_th)"
-    reset = "V_m = V_reset; w += b"
-    refractory = Refractory("t_ref", hold=["V_m"])
-    method = "rk45"
-    threshold_test = "substep"
 
 
-class aeif_cond_exp(aeif_psc_exp):
+class aeif_cond_exp(_AdaptiveExponential, NeuronModel):
     """Adaptive exponential integrate-and-fire neuron with exponentially decaying conductances.
 
     Source: Brette & Gerstner (2005), J. Neurophysiol. 94:3637; NEST ``aeif_cond_exp``.
@@ -56,6 +64,8 @@ class aeif_cond_exp(aeif_psc_exp):
 
     E_ex = param(0.0, "mV", doc="excitatory reversal potential")
     E_in = param(-85.0, "mV", doc="inhibitory reversal potential")
+    g_ex = state("nS", doc="excitatory synaptic conductance")
+    g_in = state("nS", doc="inhibitory synaptic conductance")
     equations = (
         _MEMBRANE
         + """
@@ -73,6 +83,8 @@ class aeif_cond_alpha(aeif_cond_exp):
     Source: Brette & Gerstner (2005), J. Neurophysiol. 94:3637; NEST ``aeif_cond_alpha``.
     """
 
+    dg_ex = state("nS/ms", doc="auxiliary state of the excitatory alpha function")
+    dg_in = state("nS/ms", doc="auxiliary state of the inhibitory alpha function")
     equations = (
         _MEMBRANE
         + """

@@ -22,6 +22,9 @@ class alif_psc_exp(NeuronModel):
     t_ref = param(2.0, "ms", ge=0, doc="dead time after a spike")
     I_e = param(0.0, "pA", doc="constant input current")
     V_m = state("mV", init="E_L", doc="membrane potential")
+    I_syn_ex = state("pA", doc="excitatory synaptic current")
+    I_syn_in = state("pA", doc="inhibitory synaptic current")
+    A = state("mV", doc="adaptive part of the threshold")
     equations = """
         dV_m/dt      = -(V_m - E_L)/tau_m + (I_syn_ex + I_syn_in + I_e)/C_m : mV
         dI_syn_ex/dt = -I_syn_ex/tau_syn_ex : pA

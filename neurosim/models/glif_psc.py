@@ -63,7 +63,7 @@ class glif_psc(NeuronModel):
     I_e = param(0.0, "pA", doc="constant input current")
     V_m = state("mV", init="E_L", doc="membrane potential")
     I_syn = state("pA", doc="synaptic current")
-    dI = state("pA/ms", doc="slope of the synaptic current at an arrival")
+    dI = state("pA/ms", doc="auxiliary state of the alpha function")
     equations = _NO_CURRENTS + _MEMBRANE
     receptors = {"in": "dI += weight*exp(1)/tau_syn"}
     threshold = "V_m > V_th"

@@ -26,6 +26,10 @@ class hh_psc_alpha(NeuronModel):
     Act_m = state("1", init=0.05293248525724958, doc="sodium activation")
     Inact_h = state("1", init=0.5961207535084603, doc="sodium inactivation")
     Act_n = state("1", init=0.3176769140606974, doc="potassium activation")
+    I_syn_ex = state("pA", doc="excitatory synaptic current")
+    I_syn_in = state("pA", doc="inhibitory synaptic current")
+    dI_ex = state("pA/ms", doc="auxiliary state of the excitatory alpha function")
+    dI_in = state("pA/ms", doc="auxiliary state of the inhibitory alpha function")
     equations = """
         alpha_m = 1[1/ms]/exprel(-(V_m + 40[mV])/10[mV])
         beta_m  = 4[1/ms]*exp(-(V_m + 65[mV])/18[mV])
@@ -80,6 +84,8 @@ class hh_cond_exp_traub(NeuronModel):
     Act_m = state("1", init=9.895563096746586e-09, doc="sodium activation")
     Inact_h = state("1", init=0.999999999106396, doc="sodium inactivation")
     Act_n = state("1", init=2.551577051602551e-07, doc="potassium activation")
+    g_ex = state("nS", doc="excitatory synaptic conductance")
+    g_in = state("nS", doc="inhibitory synaptic conductance")
     equations = """
         u = V_m - V_T
         alpha_m = 1.28[1/ms]/exprel((13[mV] - u)/4[mV])

@@ -23,6 +23,10 @@ class iaf_cond_alpha(NeuronModel):
     t_ref = param(2.0, "ms", ge=0, doc="refractory period")
     I_e = param(0.0, "pA", doc="constant input current")
     V_m = state("mV", init="E_L", doc="membrane potential")
+    g_ex = state("nS", doc="excitatory synaptic conductance")
+    g_in = state("nS", doc="inhibitory synaptic conductance")
+    dg_ex = state("nS/ms", doc="auxiliary state of the excitatory alpha function")
+    dg_in = state("nS/ms", doc="auxiliary state of the inhibitory alpha function")
     equations = """
         dV_m/dt   = (-g_L*(V_m - E_L) - g_ex*(V_m - E_ex) - g_in*(V_m - E_in) + I_e)/C_m : mV
         dg_ex/dt  = dg_ex - g_ex/tau_syn_ex : nS

@@ -23,6 +23,8 @@ class iaf_cond_exp(NeuronModel):
     t_ref = param(2.0, "ms", ge=0, doc="refractory period")
     I_e = param(0.0, "pA", doc="constant input current")
     V_m = state("mV", init="E_L", doc="membrane potential")
+    g_ex = state("nS", doc="excitatory synaptic conductance")
+    g_in = state("nS", doc="inhibitory synaptic conductance")
     equations = """
         dV_m/dt  = (-g_L*(V_m - E_L) - g_ex*(V_m - E_ex) - g_in*(V_m - E_in) + I_e)/C_m : mV
         dg_ex/dt = -g_ex/tau_syn_ex : nS

@@ -21,6 +21,10 @@ class iaf_psc_alpha(NeuronModel):
     t_ref = param(2.0, "ms", ge=0, doc="refractory period")
     I_e = param(0.0, "pA", doc="constant input current")
     V_m = state("mV", init="E_L", doc="membrane potential")
+    I_syn_ex = state("pA", doc="excitatory synaptic current")
+    I_syn_in = state("pA", doc="inhibitory synaptic current")
+    dI_ex = state("pA/ms", doc="auxiliary state of the excitatory alpha function")
+    dI_in = state("pA/ms", doc="auxiliary state of the inhibitory alpha function")
     equations = """
         dV_m/dt       = -(V_m - E_L)/tau_m + (I_syn_ex + I_syn_in + I_e)/C_m : mV
         dI_syn_ex/dt  = dI_ex - I_syn_ex/tau_syn_ex : pA

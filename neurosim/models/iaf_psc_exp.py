@@ -22,6 +22,8 @@ class iaf_psc_exp(NeuronModel):
     t_ref = param(2.0, "ms", ge=0, doc="refractory period")
     I_e = param(0.0, "pA", doc="constant input current")
     V_m = state("mV", init="E_L", doc="membrane potential")
+    I_syn_ex = state("pA", doc="excitatory synaptic current")
+    I_syn_in = state("pA", doc="inhibitory synaptic current")
     equations = """
         dV_m/dt      = -(V_m - E_L)/tau_m + (I_syn_ex + I_syn_in + I_e)/C_m : mV
         dI_syn_ex/dt = -I_syn_ex/tau_syn_ex : pA

@@ -24,6 +24,10 @@ class mat2_psc_exp(NeuronModel):
     alpha_2 = param(2.0, "mV", doc="jump of the slow threshold part")
     omega = param(-51.0, "mV", doc="resting threshold")
     V_m = state("mV", init="E_L", doc="membrane potential")
+    I_syn_ex = state("pA", doc="excitatory synaptic current")
+    I_syn_in = state("pA", doc="inhibitory synaptic current")
+    V_th_alpha_1 = state("mV", doc="fast part of the threshold")
+    V_th_alpha_2 = state("mV", doc="slow part of the threshold")
     equations = """
         dV_m/dt        = -(V_m - E_L)/tau_m + (I_syn_ex + I_syn_in + I_e)/C_m : mV
         dI_syn_ex/dt   = -I_syn_ex/tau_syn_ex : pA

@@ -109,18 +109,15 @@ class SpecBuilder:
         )  # fmt: skip
 
     def _check_types(self) -> None:
-        for names, kind, example in (
-            (("equations", "threshold", "reset", "method"), str, ""),
-            (("receptors",), Mapping, "; write {'exc': 'I_syn += weight'}"),
-            (("refractory",), Refractory, "; write Refractory('t_ref', hold=['V_m'])"),
-        ):
-            for name in names:
-                given = self.text[name]
-                if given is not None and not isinstance(given, kind):
-                    what = {str: "text", Mapping: "dict"}.get(kind, kind.__name__)
-                    raise ModelError(
-                        f"{self.name}: {name} = {given!r}; it must be a {what}{example}."
-                    )
+        text, receptors = "a text", "a dict; write {'exc': 'I_syn += weight'}"
+        for name, kind, what in (
+            ("equations", str, text), ("threshold", str, text), ("reset", str, text),
+            ("method", str, text), ("receptors", Mapping, receptors),
+            ("refractory", Refractory, "a Refractory; write Refractory('t_ref', hold=['V_m'])"),
+        ):  # fmt: skip
+            given = self.text[name]
+            if given is not None and not isinstance(given, kind):
+                raise ModelError(f"{self.name}: {name} = {given!r}; it must be {what}.")
         if self.text["threshold_test"] not in ("step", "substep"):
             raise ModelError(
                 f"{self.name}: threshold_test = {self.text['threshold_test']!r} must be 'step' or "
