@@ -130,9 +130,7 @@ def test_no_spike_is_missed_where_a_grid_test_misses_some():
     """Against Krishnan et al. 2018 (sheet 1.3) and a dense scan, on 100,000 states and 1 ms."""
     n, h, tau_s = 100_000, 1.0, 2.0
     V0, I0, I_e = random_states(n)
-    trains = spikes_of(
-        m.iaf_psc_exp(I_e=I_e, t_ref=100.0), h, n=n, V_m=V0 - 70.0, I_syn_ex=I0
-    )
+    trains = spikes_of(m.iaf_psc_exp(I_e=I_e, t_ref=100.0), h, n=n, V_m=V0 - 70.0, I_syn_ex=I0)
     found = np.zeros(n, bool)
     found[trains.ids] = True
     k, u = TAU * tau_s / (C * (TAU - tau_s)), I_e * TAU / C

@@ -227,5 +227,3 @@ def work_arrays(cells: L.Cells) -> L.Work:
         np.zeros((128, 6)), np.zeros((4, m)), np.zeros(n, np.int64), np.zeros(n, np.int64),
         np.zeros((2 * n + 64, 2), np.int64),
     )  # fmt: skip
-
-

@@ -261,9 +261,7 @@ def _moment(
     n_touched, n_fired = _sources(
         groups, cells, trains, alarm, outside, cursor, time, n_touched, work, counters
     )
-    n_touched = _change_currents(
-        groups, cells, outside, cursor, time, n_touched, work, counters
-    )
+    n_touched = _change_currents(groups, cells, outside, cursor, time, n_touched, work, counters)
     n_touched = _checks(groups, cells, agenda, time, n_touched, work, counters)
     for t in range(n_touched):
         i = work.touched[t]

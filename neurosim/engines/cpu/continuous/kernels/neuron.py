@@ -83,9 +83,7 @@ def plan_check(groups, cells, i, time, agenda, work, counters):
         return 0
     counters[N_LOOKS] += 1
     until = since + max(groups.look[g], since)
-    found = first_crossing(
-        groups, g, cells.z[i], y_inf, since, until, work.points, work.vectors
-    )
+    found = first_crossing(groups, g, cells.z[i], y_inf, since, until, work.points, work.vectors)
     cells.due[i] = SPIKE if found >= 0.0 else LOOK
     set_time(agenda, i, cells.last[i] + (found if found >= 0.0 else until))
     return 0
@@ -107,9 +105,7 @@ def spike(groups, cells, i, time, agenda, work, counters):
         x[groups.reset_target[g, s]] = value
     for s in range(groups.n_reset[g]):
         k = groups.reset_target[g, s]
-        cells.z[i, k] = x[k] - (
-            cells.rest[i, k] + cells.rest_injected[i, k] * cells.current[i]
-        )
+        cells.z[i, k] = x[k] - (cells.rest[i, k] + cells.rest_injected[i, k] * cells.current[i])
     if cells.t_ref[i] > 0.0:
         cells.until[i] = time + cells.t_ref[i]
         cells.due[i] = RELEASE
