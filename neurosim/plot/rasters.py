@@ -224,7 +224,7 @@ def _draw_rate(ax: Any, trains: SpikeTrains, bin: float | None, paint: str) -> N
     if trains.duration <= 0 or not trains.n:
         return
     found = trains.psth(nice_bin(trains.duration) if bin is None else bin)
-    ax.stairs(found.rate, found.edges, color=paint, linewidth=1.0)
+    ax.stairs(found.rate, found.edges, baseline=None, color=paint, linewidth=1.0)
 
 
 def nice_bin(duration: float) -> float:
