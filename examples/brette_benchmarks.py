@@ -100,7 +100,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         ax = figure.add_subplot(grid[k // 2, k % 2])
         groups = {"exc": spikes.select(range(N_EXC)), "inh": spikes.select(range(N_EXC, N))}
         few = {group: trains.neuron_ids[::10] for group, trains in groups.items()}
-        ns.plot.raster(groups, ax=ax, order=few, bin=5.0)
+        ns.plot.raster(groups, ax=ax, order=few, bin=5.0, max_points=1_000_000)
         ax.set_ylabel("")
         ax.set_title(f"{name}: {spikes.rate():.1f} Hz, every 10th neuron", fontsize=10)
     figure.suptitle("Benchmark networks of Brette et al. (2007)")
