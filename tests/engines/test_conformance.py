@@ -31,7 +31,7 @@ def assert_near(found: ns.Simulation, expected: ns.Simulation) -> None:
         np.testing.assert_allclose(a[name], values, rtol=1e-8, atol=1e-8, err_msg=name)
 
 
-@few(9)
+@few(7)
 @given(networks(kinds=SLEEPING))
 def test_event_equals_clock_equals_reference(description):
     expected = simulated(description, "reference")
@@ -43,7 +43,7 @@ def test_event_equals_clock_equals_reference(description):
             assert found.counters[name] == expected.counters[name]
 
 
-@few(12)
+@few(9)
 @given(networks(kinds=SLEEPING + STEPPED))
 def test_mixed_strategies_equal_reference(description):
     expected = simulated(description, "reference", whole=False)
