@@ -7,7 +7,7 @@ rates and irregularity of the eight populations beside the published ones.
 `--scale` shrinks the numbers of neurons and of synapses a neuron alike; weights then grow by the
 inverse root and a direct current replaces the lost mean input, which keeps the rates. `--drive dc`
 replaces the Poisson input by its mean; use it at full scale only, a smaller network falls silent.
-Full scale needs 8 GB of free memory (6 GB with `--precision float32`) and shows a progress bar.
+Full scale takes 4 GB of memory (2.7 GB with `--precision float32`) and shows a progress bar.
 """
 
 from __future__ import annotations
