@@ -41,6 +41,8 @@ from neurosim.engines.cpu.continuous.kernels.neuron import (
 )
 from neurosim.engines.cpu.continuous.kernels.queue import (
     ALLOCATES,
+    INLINE,
+    MERGED,
     OPTIONS,
     next_time,
     set_time,
@@ -60,7 +62,7 @@ def _grown(array):
     return new
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def _touch(work, n, i, mark):
     """List a member as touched; return the number of those listed."""
     if work.mark[i] == 0:
@@ -72,7 +74,7 @@ def _touch(work, n, i, mark):
     return n
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def _arrive(groups, cells, i, receptor, weight, time, n_touched, work, counters):
     """Add a weight to a receptor; return the number of members touched."""
     if cells.kind[i] == PARROT:
@@ -88,7 +90,7 @@ def _arrive(groups, cells, i, receptor, weight, time, n_touched, work, counters)
     return _touch(work, n_touched, i, 1)
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def _deliver(groups, cells, synapses, queue, cursor, time, n_touched, work, counters):
     """Apply all synapses that are due; return the number of members touched."""
     while cursor[C_QUEUE] > 0 and queue[0, Q_TIME] == time:
@@ -112,7 +114,7 @@ def _deliver(groups, cells, synapses, queue, cursor, time, n_touched, work, coun
     return n_touched
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def _checks(groups, cells, agenda, time, n_touched, work, counters):
     """Touch the neurons whose check is due; return the number of members touched."""
     while next_time(agenda) == time:
@@ -143,7 +145,7 @@ def _sample(groups, cells, records, k, trace, n, work):
     return n
 
 
-@njit(**OPTIONS)
+@njit(**MERGED)
 def _next_sample(records, limit):
     """Return the record that is sampled first and when; infinite after `limit`."""
     which, when = -1, np.inf
@@ -164,7 +166,7 @@ def test_all(groups, cells, agenda):
             set_time(agenda, i, 0.0)
 
 
-@njit(**OPTIONS)
+@njit(**MERGED)
 def _next_event(alarm, agenda, outside, queue, cursor):
     """Return the time of the next event, infinite if there is none."""
     time = min(next_time(alarm), next_time(agenda))
@@ -177,7 +179,7 @@ def _next_event(alarm, agenda, outside, queue, cursor):
     return time
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def _fire(work, n, i, number):
     """List a member that spikes some times at once; return the number of those listed."""
     if number > 0:
@@ -186,7 +188,7 @@ def _fire(work, n, i, number):
     return n
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def _sources(groups, cells, trains, alarm, outside, cursor, time, n_touched, work, counters):
     """Draw the Poisson events and take the given spikes that are due.
 
@@ -213,7 +215,7 @@ def _sources(groups, cells, trains, alarm, outside, cursor, time, n_touched, wor
     return n_touched, n_fired
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def _change_currents(groups, cells, outside, cursor, time, n_touched, work, counters):
     """Apply the changes of currents that are due; return the number of members touched."""
     c = cursor[C_CHANGE]
@@ -228,7 +230,7 @@ def _change_currents(groups, cells, outside, cursor, time, n_touched, work, coun
     return n_touched
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def _test(groups, cells, agenda, i, certain, time, work, counters):
     """Test neuron i; return how often it spikes now, -1 if not finite, -2 if without end."""
     number = 0
@@ -248,7 +250,7 @@ def _test(groups, cells, agenda, i, certain, time, work, counters):
     return number
 
 
-@njit(**OPTIONS)
+@njit(**MERGED)
 def _moment(
     time, groups, cells, synapses, trains, alarm, agenda, outside, work, queue, cursor, counters
 ):

@@ -13,10 +13,10 @@ from neurosim.engines.cpu.continuous.kernels.layout import (
     RELEASE,
     SPIKE,
 )
-from neurosim.engines.cpu.continuous.kernels.queue import OPTIONS, set_time
+from neurosim.engines.cpu.continuous.kernels.queue import INLINE, set_time
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def state_at(groups, cells, i, time, out, vectors):
     """Set out to z of neuron i at a time not before its last event; held states stand still."""
     g = cells.group[i]
@@ -27,7 +27,7 @@ def state_at(groups, cells, i, time, out, vectors):
                 out[k] = cells.z[i, k]
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def advance(groups, cells, i, time, vectors, counters):
     """Bring neuron i to a time."""
     if time > cells.last[i]:
@@ -38,7 +38,7 @@ def advance(groups, cells, i, time, vectors, counters):
         counters[N_UPDATES] += 1
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def change_current(groups, cells, i, added):
     """Add to the injected current: the fixed point moves, the states do not."""
     old = cells.current[i]
@@ -49,7 +49,7 @@ def change_current(groups, cells, i, added):
         cells.z[i, k] += slope * old - slope * new
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def margin(groups, cells, i, z):
     """Return (margin in the fixed point, margin at z, its bound for all later times)."""
     g = cells.group[i]
@@ -63,7 +63,7 @@ def margin(groups, cells, i, z):
     return y_inf, y_inf + rise, y_inf + bound
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def plan_check(groups, cells, i, time, agenda, work, counters):
     """Decide when neuron i must be looked at again; return 1 if it spikes now, -1 if not finite.
 
@@ -89,7 +89,7 @@ def plan_check(groups, cells, i, time, agenda, work, counters):
     return 0
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def spike(groups, cells, i, time, agenda, work, counters):
     """Reset neuron i at a time and begin its refractory period."""
     advance(groups, cells, i, time, work.vectors, counters)

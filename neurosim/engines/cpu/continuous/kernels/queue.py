@@ -11,14 +11,19 @@ from neurosim.engines.cpu.continuous.kernels.layout import Q_COLUMNS
 #: on took seven eighths of the time.
 OPTIONS = {"cache": True, "error_model": "numpy", "nogil": True, "_nrt": False}
 ALLOCATES = {k: v for k, v in OPTIONS.items() if k != "_nrt"}
+#: Passing a hundred arrays costs more than what most kernels do, so they become part of their
+#: callers (four times as fast): in Numba, which compiles them once, or, into callers with reference
+#: counts, in LLVM.
+INLINE = {k: v for k, v in OPTIONS.items() if k != "cache"} | {"inline": "always"}
+MERGED = OPTIONS | {"forceinline": True}
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def _earlier(agenda, a, b):
     return agenda.time[a] < agenda.time[b] or (agenda.time[a] == agenda.time[b] and a < b)
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def _place(agenda, k, item):
     agenda.heap[k] = item
     agenda.position[item] = k
@@ -80,7 +85,7 @@ def set_time(agenda, item, time):
         _down(agenda, k)
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def next_time(agenda):
     """Return the earliest time, infinite if there is none."""
     return agenda.time[agenda.heap[0]] if agenda.size[0] > 0 else np.inf
