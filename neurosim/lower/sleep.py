@@ -25,6 +25,8 @@ from neurosim.lower.propagator import Coefficient, uniform
 #: Powers of the propagator are tabulated for the digits of the number of steps in this base.
 BASE, LEVELS = 256, 4
 _POINTS = 1 << 16
+#: Change within the spacing of a coarse grid beyond which the bound says nothing.
+_LARGEST_EXPONENT = 30.0
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,10 @@ def sleep_of(model: LoweredModel) -> Sleep | str:
         theta = parts[1]
     c = np.array([margin.get(s, 0.0) for s in model.linear])
     unused = dict.fromkeys(model.mapped, 0.0)
-    sup, inf = (dict(zip(model.linear, b, strict=True)) | unused for b in _bounds(A, c, model.dt))
+    bounds = _bounds(A, c, model.dt)
+    if bounds is None:
+        return "its time constants differ by too many orders of magnitude"
+    sup, inf = (dict(zip(model.linear, b, strict=True)) | unused for b in bounds)
     matrix = _matrix(model, maps[0])
     return Sleep(
         (*model.linear, *model.mapped), tuple(matrix), _tables(model, matrix),
@@ -173,8 +178,8 @@ def margin_of(
     return margin, uniform(-np.asarray(evaluate(parts[1], values)))
 
 
-def _bounds(A: np.ndarray, c: np.ndarray, dt: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return sup and inf over t >= 0 of c exp(A t).
+def _bounds(A: np.ndarray, c: np.ndarray, dt: float) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return sup and inf over t >= 0 of c exp(A t), or None if the grid would be too coarse.
 
     The threshold is tested at multiples of dt, so a grid of dt is exact; where the slowest decay
     needs too many points, a coarser grid is widened by the largest change within its spacing.
@@ -188,7 +193,10 @@ def _bounds(A: np.ndarray, c: np.ndarray, dt: float) -> tuple[np.ndarray, np.nda
         P = P @ P
     slack = 1e-9 * np.abs(g).max(axis=0) + 10.0 * np.abs(g[-1])
     if stride > 1:
-        growth = np.exp(np.linalg.norm(A, 2) * dt * stride)
+        exponent = np.linalg.norm(A, 2) * dt * stride
+        if exponent > _LARGEST_EXPONENT:
+            return None
+        growth = np.exp(exponent)
         slack = slack + np.abs(g @ A).max() * dt * stride * growth
     return g.max(axis=0) + slack, g.min(axis=0) - slack
 

@@ -16,12 +16,20 @@ ENGINES = ["reference", "cpu"]
 E_L, C, TAU_M = -70.0, 250.0, 10.0
 
 
+def silent_input(net, cells):
+    """Use every receptor, so that all tests share one compiled kernel."""
+    silent = net.population(1, ns.models.spike_source(times=[]), name=f"silent {cells.name}")
+    for receptor in cells.model.receptors:
+        net.connect(silent, cells, ns.AllToAll(), weight=0.0, delay=1.0, receptor=receptor)
+
+
 def psp(model, weight, engine, duration=80.0):
     """Return t since the arrival of one spike and the deflection of the membrane."""
     net = ns.Network()
     cell = net.population(1, model, name="cell")
     source = net.population(1, ns.models.spike_source(times=[1.0]), name="source")
     net.connect(source, cell, ns.OneToOne(), weight=weight, delay=1.5)
+    silent_input(net, cell)
     record = [ns.State(cell, ["V_m"], interval=0.1)]
     trace = ns.simulate(net, duration, record=record, engine=engine).traces["cell"]
     return trace.t - 2.5, trace["V_m"][:, 0] - E_L
@@ -161,13 +169,19 @@ RATES = np.array([16.3143, 33.6407, 63.0400, 111.9636, 149.2529])  # sheet 1.1, 
 def test_f_i_curve(engine):
     """Each interval is the continuous one, with the charging time rounded up to the grid."""
     net = ns.Network()
-    cells = net.population(5, ns.models.iaf_psc_exp(I_e=CURRENTS), name="cells")
-    spikes = ns.simulate(net, 300.0, record=[ns.Spikes(cells)], engine=engine).spikes["cells"]
+    cells = [
+        net.population(1, ns.models.iaf_psc_exp(I_e=float(current)), name=f"{current:g} pA")
+        for current in CURRENTS
+    ]
+    for cell in cells:
+        silent_input(net, cell)
+    record = [ns.Spikes(cell) for cell in cells]
+    spikes = ns.simulate(net, 300.0, record=record, engine=engine).spikes
     R = TAU_M / C
     charging = TAU_M * np.log(R * CURRENTS / (R * CURRENTS - 15.0))
     np.testing.assert_allclose(1e3 / (2.0 + charging), RATES, rtol=1e-5)
-    for i in range(5):
-        times = spikes.times[spikes.ids == i]
+    for i, cell in enumerate(cells):
+        times = spikes[cell.name].times
         steps = np.ceil(charging[i] / 0.1)
         assert times.size >= 4
         np.testing.assert_allclose(times[0], steps * 0.1, atol=1e-9)

@@ -87,7 +87,7 @@ def test_poisson_inputs_are_independent():
 @pytest.mark.parametrize("engine", ["reference", "cpu"])
 @pytest.mark.parametrize("rate", [5.0, 200.0, 4000.0])
 def test_poisson_generator(engine, rate):
-    n, duration = 500, 200.0
+    n, duration = 300, 100.0
     net = ns.Network()
     sources = net.population(n, ns.models.poisson(rate=rate), name="sources")
     spikes = ns.simulate(net, duration, record=[ns.Spikes(sources)], seed=3, engine=engine).spikes[
