@@ -1,0 +1,84 @@
+"""Compiled kernels on disk: used again, and never when their sources have changed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import neurosim.engines.cpu.kernels as kernels
+from neurosim.engines.cpu.compile import load
+from neurosim.engines.cpu.kernels.cached import cached, sources_digest
+
+SCRIPT = """
+import neurosim as ns
+net = ns.Network()
+cell = net.population(2, ns.models.iaf_psc_delta(), name="cell")
+simulation = ns.Simulation(net, record=[ns.Spikes(cell)], engine=ns.CPU(threads=1))
+simulation.run(1.0)
+from neurosim.engines.cpu.kernels.driver import run_thread
+stats = run_thread.stats
+print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()), end="")
+"""
+
+
+def run(tmp_path: Path) -> str:
+    places = {"NEUROSIM_CACHE_DIR": str(tmp_path / "ours")}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], env=os.environ | places, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+def test_the_second_start_compiles_nothing(tmp_path):
+    run(tmp_path)
+    written = sorted((tmp_path / "ours").rglob("*.nbc"))
+    assert written
+    times = [p.stat().st_mtime_ns for p in written]
+    assert run(tmp_path) == "1 0"  # the driver came from the cache
+    assert [p.stat().st_mtime_ns for p in sorted((tmp_path / "ours").rglob("*.nbc"))] == times
+
+
+def test_a_changed_source_is_compiled_anew(monkeypatch):
+    # the stamp by which Numba knows whether a cached function is still good
+    def stamp() -> object:
+        return cached(error_model="numpy")(_twice)._cache._cache_file._source_stamp
+
+    before = stamp()
+    assert stamp() == before
+    sources_digest.cache_clear()
+    original = Path.read_bytes
+
+    def edited(path: Path) -> bytes:
+        return original(path) + (b"# changed" if path.name == "drive.py" else b"")
+
+    monkeypatch.setattr(Path, "read_bytes", edited)
+    assert stamp() != before
+    monkeypatch.undo()
+    sources_digest.cache_clear()
+    assert stamp() == before
+
+
+def _twice(x):
+    return 2 * x
+
+
+def test_no_kernel_is_cached_without_its_sources():
+    # numba's own cache=True looks at one file only
+    folder = Path(kernels.__file__).parent
+    for path in folder.glob("*.py"):
+        if path.name != "cached.py":
+            text = path.read_text()
+            assert "cache=True" not in text and '"cache": True' not in text, path
+
+
+def test_generated_kernels_know_what_they_inline():
+    # equal text is loaded once in a process, and its file carries the digest of all its sources
+    text = "def answer():\n    return 42\n"
+    module = load("probe", text)
+    assert load("probe", text) is module
+    assert module.answer() == 42
+    assert "neurosim_kernels_probe_" in module.__name__
+    Path(module.__file__).unlink()
