@@ -13,7 +13,7 @@ NAMES = {
     "neurosim-f32": "**neurosim float32**",
     "neurosim-f64": "**neurosim float64**",
     "neurosim-f32-1": "neurosim float32",
-    "neurosim-f64-1": "neurosim float64",
+    "neurosim-f32-2": "neurosim float32",
     "neurosim-f32-cold": "neurosim float32, empty kernel cache",
     "nest": "NEST",
     "brian2": "Brian2",
@@ -119,7 +119,8 @@ equal rates show equal work. The real-time factor (rtf) is the wall time of the 
 model time; a warm-up before it is not counted. Build is description, compilation and connection;
 Brian2 compiles its two runs (warm-up and measurement) separately, except from start to result. NEST
 and Brian2 compute in double precision. Their synaptic events are spikes times (mean) out-degree. Of
-Brian2 with 1 and 2 threads the faster is compared."""
+Brian2 with 1 and 2 threads the faster is compared; NEST has 2 threads; neurosim chooses their
+number itself."""
 
 
 def _case_text(case: Case, entry: dict[str, Any]) -> str:

@@ -34,7 +34,7 @@ class Variant(NamedTuple):
     """A way to run a case: simulator, threads, precision, and whether its kernel cache is empty."""
 
     simulator: str
-    threads: int = 2
+    threads: int = 0  # neurosim chooses
     precision: str = "float64"
     cold: bool = False
 
@@ -42,14 +42,14 @@ class Variant(NamedTuple):
 VARIANTS = {
     "neurosim-f32": Variant("neurosim", precision="float32"),
     "neurosim-f64": Variant("neurosim"),
-    "nest": Variant("nest"),
+    "nest": Variant("nest", threads=2),
     "brian2-1": Variant("brian2", threads=1),
     "brian2-2": Variant("brian2", threads=2),
     "neurosim-f32-cold": Variant("neurosim", precision="float32", cold=True),
     "neurosim-f32-1": Variant("neurosim", threads=1, precision="float32"),
-    "neurosim-f64-1": Variant("neurosim", threads=1),
+    "neurosim-f32-2": Variant("neurosim", threads=2, precision="float32"),
 }
-DEFAULT = list(VARIANTS)[:6]  # one thread of neurosim only when asked for
+DEFAULT = list(VARIANTS)[:6]  # given numbers of threads of neurosim only when asked for
 
 
 def main() -> None:

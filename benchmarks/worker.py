@@ -18,7 +18,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("case", choices=CASES)
     parser.add_argument("simulator", choices=("neurosim", "nest", "brian2"))
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=0, help="0: neurosim chooses")
     parser.add_argument("--precision", choices=("float32", "float64"), default="float64")
     parser.add_argument("--model-ms", type=float)
     parser.add_argument("--prepare", action="store_true", help="only write the files all need")
@@ -38,7 +38,7 @@ def main() -> None:
         "case": args.case,
         "simulator": args.simulator,
         "precision": args.precision,
-        "threads": args.threads,
+        "threads": result.get("threads", args.threads),
         **result,
         "model_s": seconds,
         "rtf": sim_s / seconds,

@@ -17,7 +17,7 @@ def measure(case: Case, *, threads: int, precision: str, model_ms: float) -> dic
     import neurosim as ns
 
     net = case.neurosim(ns)
-    engine = ns.CPU(threads=threads, strategy="auto", precision=precision)
+    engine = ns.CPU(threads=threads or None, strategy="auto", precision=precision)
     sim = ns.Simulation(net, dt=DT, seed=SEED, record=[], engine=engine)
     built = perf_counter()
     if case.warmup_ms:
@@ -31,6 +31,7 @@ def measure(case: Case, *, threads: int, precision: str, model_ms: float) -> dic
     generated = case.generated(case.warmup_ms, case.warmup_ms + model_ms)
     seconds = dict(sim.counters["seconds"])
     return {
+        "threads": int(sim.counters["threads"]),
         "build_s": built - start,
         "compile_s": float(seconds.get("compile", 0.0)),
         "warmup_s": warm - built,

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from neurosim.engines.base import Engine, Runner
 from neurosim.errors import ParameterError
 from neurosim.lower.continuous import ContinuousPlan
+from neurosim.lower.connectivity import count_estimate
 from neurosim.lower.plan import Plan
+
+#: Nanoseconds of a step's work that make another thread worth its while.
+_SHARE = 8000.0
+#: Measured nanoseconds: a neuron that is stepped (exactly, by a fixed or the adaptive method), a
+#: Poisson count, a synaptic event; and spikes/s that a neuron is assumed to fire.
+_LINEAR, _STEPPED, _ADAPTIVE, _DRAWN, _EVENT = 0.4, 3.0, 300.0, 0.8, 2.0
+_ASSUMED_RATE = 5.0
 
 STRATEGIES = ("auto", "clock", "event")
 PRECISIONS = ("float64", "float32")
@@ -21,8 +29,8 @@ class CPU(Engine):
     Parameters
     ----------
     threads : int, optional
-        Number of threads; default: one for small networks, else one for each core that the
-        process may use. Results are bitwise the same for any number.
+        Number of threads; default: by the estimated work of a step, at most one for each core that
+        the process may use. Results are bitwise the same for any number.
     strategy : {"auto", "clock", "event"}
         How populations advance: every neuron in every step, or only those that something
         reached. ``auto`` decides for each population from its activity while running. ``event``
@@ -81,10 +89,24 @@ class CPU(Engine):
 
 
 def _default_threads(plan: Plan) -> int:
-    """Return one thread for networks whose step is shorter than meeting another thread twice."""
-    if sum(p.n for p in plan.populations) < 1000:
-        return 1
-    return available_cores()
+    """Return the number of threads whose share of a step is well above the cost of meeting.
+
+    Meeting takes a third of a microsecond on idle cores, but milliseconds when other work holds
+    one of them, so small networks stay on one thread.
+    """
+    return max(1, min(available_cores(), int(_step_nanoseconds(plan) / _SHARE)))
+
+
+def _step_nanoseconds(plan: Plan) -> float:
+    """Estimate the work of a step: every neuron, and every synapse at an assumed rate."""
+    work = 0.0
+    for p in plan.populations:
+        if p.model is not None:
+            stepped = _ADAPTIVE if p.model.method == "rk45" else _STEPPED
+            work += p.n * (_LINEAR if p.model.is_linear else stepped)
+    work += sum(i.ids.size * _DRAWN for i in plan.inputs if i.process.dense)
+    spikes_a_step = _ASSUMED_RATE * 1e-3 * plan.dt
+    return work + sum(count_estimate(c.spec)[0] for c in plan.connections) * spikes_a_step * _EVENT
 
 
 def available_cores() -> int:
