@@ -385,7 +385,8 @@ def _values(spec: ConnectionSpec) -> gen.Values:
         delay_kind, delay = spec.delay.kind, np.array(spec.delay[1:])
     else:
         delay_steps = spec.delay
-    return gen.Values(*_key(spec), weight_kind, weight, delay_kind, delay, delay_steps, spec.dt or 1.0)
+    values = (weight_kind, weight, delay_kind, delay, delay_steps)
+    return gen.Values(*_key(spec), *values, spec.dt or 1.0)
 
 
 def _count_sources(spec: ConnectionSpec, excluded: I64, workers: int) -> I64:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from neurosim.engines.base import Engine, Runner
 from neurosim.errors import ParameterError
-from neurosim.lower.continuous import ContinuousPlan
 from neurosim.lower.connectivity import count_estimate
+from neurosim.lower.continuous import ContinuousPlan
 from neurosim.lower.plan import Plan
 
 #: Nanoseconds of a step's work that make another thread worth its while.
@@ -84,7 +84,7 @@ class CPU(Engine):
             if getattr(self, option) not in valid:
                 raise ParameterError(
                     f"CPU: {option} = {getattr(self, option)!r} is not possible in continuous time "
-                    f"(dt=None), because {why}; use {option}={valid[-1]!r} or a step, such as dt=0.1."
+                    f"(dt=None), because {why}; use {option}={valid[-1]!r} or a step: dt=0.1."
                 )
 
 

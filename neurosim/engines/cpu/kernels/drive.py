@@ -43,9 +43,7 @@ def dense_words(words, block, step, k0, k1):
     quarter = words.size // 4
     w0, w1, w2, w3 = words[:quarter], words[quarter:], words[2 * quarter :], words[3 * quarter :]
     for i in range(quarter):
-        w0[i], w1[i], w2[i], w3[i] = philox4(
-            np.uint32(block * quarter + i), low, high, _U0, k0, k1
-        )
+        w0[i], w1[i], w2[i], w3[i] = philox4(np.uint32(block * quarter + i), low, high, _U0, k0, k1)
 
 
 @njit(**INNER)
