@@ -139,6 +139,7 @@ class NeuronModel(Model):
 
     Examples
     --------
+    >>> from neurosim.models import param
     >>> class leaky(NeuronModel):
     ...     tau = param(10.0, "ms", gt=0)
     ...     equations = "dv/dt = -v/tau : 1"
