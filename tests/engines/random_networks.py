@@ -16,7 +16,7 @@ import neurosim as ns
 DT = 0.1
 DURATION = 40.0
 #: Cells whose neurons can sleep, and cells that are stepped in every step.
-SLEEPING = ("lif", "lif_varied", "delta", "mat")
+SLEEPING = ("lif", "lif_varied", "delta", "mat", "glif")
 STEPPED = ("tau_varied", "izhikevich", "conductance", "noisy")
 #: Cells that currents are injected into (always, and both receptors of every cell are used always,
 #: so that a kind has one kernel).
@@ -61,6 +61,8 @@ def cell(kind: str, n: int) -> tuple[Any, dict[str, Any], float]:
         return m.iaf_psc_delta(V_reset=-62.0), scattered, 9.0
     if kind == "mat":
         return m.mat2_psc_exp(), scattered, 900.0
+    if kind == "glif":
+        return m.glif5_psc(I_e=150.0), {"V_m": ns.Uniform(-80.0, -60.0)}, 700.0
     if kind == "izhikevich":
         return m.izhikevich(), {"V_m": ns.Uniform(-65.0, -55.0)}, 12.0
     if kind == "conductance":

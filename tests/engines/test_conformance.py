@@ -90,6 +90,31 @@ def test_threads_change_no_bit(precision, buffered, monkeypatch):
     run()
 
 
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+@pytest.mark.parametrize("strategy", ["event", "clock"])
+def test_volleys_are_summed_in_one_order(strategy, precision):
+    # many neurons spike in one step, woken in an order that is not theirs; what arrives together
+    # at a target is rounded at every addition
+    rng = np.random.default_rng(0)
+    n = 150
+    net = ns.Network()
+    source = net.population(n, ns.models.spike_source(times=np.full(n, 1.0), ids=np.arange(n)))
+    cells = net.population(n, ns.models.iaf_psc_delta(t_ref=1.0), name="cells")
+    net.connect(source, cells, ns.Explicit(np.arange(n), rng.permutation(n)), weight=50.0)
+    net.connect(cells, cells, weight=ns.Normal(0.2, 1.0), delay=2.0)
+    recorded = []
+    for threads in (1, 2, 3):
+        simulation = ns.Simulation(
+            net, record=[ns.Spikes(cells), ns.State(cells, ["V_m"], 0.1)],
+            engine=ns.CPU(strategy=strategy, precision=precision, threads=threads),
+        )  # fmt: skip
+        simulation.run(10.0)
+        recorded.append(simulation)
+    assert len(recorded[0].results.spikes["cells"]) > n
+    for other in recorded[1:]:
+        assert_identical(other, recorded[0])
+
+
 def test_buffered_delivery_changes_no_bit(monkeypatch):
     @few(20)
     @given(networks())
