@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.errors import ModelError
+from neurosim.errors import ModelError, ParameterError
 from neurosim.expressions import Expression, affine, differentiate, evaluate, substitute, symbols
 from neurosim.expressions.tree import ZERO, Operation, Symbol, is_zero
 from neurosim.lower.propagator import Coefficient, Propagator, linear_propagator
@@ -21,6 +21,8 @@ from neurosim.models.spec import ModelSpec
 
 #: Name under which an injected current is added to the parameter that receives it.
 INJECTED = "injected current"
+#: Steps; engines count the end of a refractory period in 32 bits.
+_LONGEST_REFRACTORY = 2**30
 
 
 @dataclass(frozen=True)
@@ -247,7 +249,14 @@ def _refractory_steps(spec: ModelSpec, values: Mapping[str, Any], dt: float) -> 
     if spec.refractory is None:
         return 0.0
     # NEST: the smallest number of steps that covers t_ref, up to rounding of the quotient
-    return np.ceil(np.asarray(values[spec.refractory.duration]) / dt - 1e-6)[()]
+    name = spec.refractory.duration
+    steps = np.ceil(np.asarray(values[name]) / dt - 1e-6)
+    if steps.max() > _LONGEST_REFRACTORY:
+        raise ParameterError(
+            f"{spec.name}.{name} = {np.max(values[name]):g} ms is more than {_LONGEST_REFRACTORY} "
+            f"steps of dt = {dt:g} ms; use a shorter time."
+        )
+    return steps[()]
 
 
 def _initial_values(

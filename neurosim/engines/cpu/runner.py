@@ -287,6 +287,11 @@ class CpuRunner(Runner):
         """Run about a tenth of a second of work, at most to time `stop`."""
         self._check_failures()  # a run that had to stop does not go on
         last = round(stop / self.plan.dt)
+        if last >= L.FOREVER:
+            raise SimulationError(
+                f"t = {stop:g} ms is step {last}, but steps are counted up to {L.FOREVER - 1}; use "
+                "a larger dt or begin a new simulation."
+            )
         until = min(last, self._step + self._chunk, next_decision(self._step))
         until = min(until, self._step + min(t.records.room() for t in self.threads))
         started = time.perf_counter()

@@ -15,7 +15,7 @@ from typing import Any
 
 from numba import njit
 
-#: Modules outside this package whose constants end up in compiled code.
+#: Modules outside the engine whose constants end up in compiled code.
 _CONSTANTS = (
     "neurosim.random",
     "neurosim.lower.connectivity",
@@ -30,7 +30,8 @@ def sources_digest() -> str:
     """Return a hash of all sources that compiled code is made of."""
     found = [find_spec(name) for name in _CONSTANTS]
     paths = [Path(spec.origin) for spec in found if spec is not None and spec.origin]
-    paths += sorted(Path(__file__).parent.glob("*.py"))
+    engine = Path(__file__).parent.parent
+    paths += sorted([*engine.glob("kernels/*.py"), *engine.glob("continuous/kernels/*.py")])
     digest = hashlib.blake2b(digest_size=16)
     for path in paths:
         digest.update(path.read_bytes())

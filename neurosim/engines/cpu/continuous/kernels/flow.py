@@ -15,9 +15,9 @@ short, and the result does not depend on the length of the first interval.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from neurosim.engines.cpu.continuous.kernels.queue import OPTIONS
+from neurosim.engines.cpu.kernels.cached import cached
 
 _DEGREE = 8
 _LEVELS = 8
@@ -27,7 +27,7 @@ _SHORT = 1e-13
 T, Y, Y1, Y2, B2, B3 = 0, 1, 2, 3, 4, 5
 
 
-@njit(**OPTIONS)
+@cached(**OPTIONS)
 def flow(groups, g, t, z, out, vectors):
     """Set out = exp(A t) z for a group g; uses the first two scratch vectors."""
     m = groups.m[g]
@@ -73,7 +73,7 @@ def flow(groups, g, t, z, out, vectors):
             out[i] = 0.0
 
 
-@njit(**OPTIONS)
+@cached(**OPTIONS)
 def examine(groups, g, z, y_inf, t, point, vectors):
     """Write t, the margin, its slopes and their bounds at t to a point."""
     at = vectors[2]
@@ -88,7 +88,7 @@ def examine(groups, g, z, y_inf, t, point, vectors):
     point[T], point[Y], point[Y1], point[Y2], point[B2], point[B3] = t, y, y1, y2, b2, b3
 
 
-@njit(**OPTIONS)
+@cached(**OPTIONS)
 def _crossing(groups, g, z, y_inf, low, high, point, vectors):
     """Return the only zero of the margin between `low` (below zero) and `high` (not below)."""
     t = 0.5 * (low + high)
@@ -107,7 +107,7 @@ def _crossing(groups, g, z, y_inf, low, high, point, vectors):
     return t
 
 
-@njit(**OPTIONS)
+@cached(**OPTIONS)
 def _crossing_before_maximum(groups, g, z, y_inf, low, high, point, vectors):
     """Return the first zero of a concave margin that rises at `low` and falls at `high`, or -1."""
     first = low
@@ -132,7 +132,7 @@ def _crossing_before_maximum(groups, g, z, y_inf, low, high, point, vectors):
     return -1.0
 
 
-@njit(**OPTIONS)
+@cached(**OPTIONS)
 def first_crossing(groups, g, z, y_inf, start, stop, points, vectors):
     """Return the first time in (start, stop] at which the margin is not below zero, or -1.
 

@@ -50,12 +50,13 @@ from neurosim.engines.cpu.continuous.kernels.queue import (
     sift_up,
 )
 from neurosim.engines.cpu.continuous.kernels.trains import draw_next
+from neurosim.engines.cpu.kernels.cached import cached
 
 #: A neuron that spikes this often at one time would never stop.
 _MOST_AT_ONCE = 1000
 
 
-@njit(**ALLOCATES)
+@cached(**ALLOCATES)
 def _grown(array):
     new = np.empty((2 * array.shape[0], *array.shape[1:]), array.dtype)
     new[: array.shape[0]] = array
@@ -128,7 +129,7 @@ def _checks(groups, cells, agenda, time, n_touched, work, counters):
     return n_touched
 
 
-@njit(**OPTIONS)
+@cached(**OPTIONS)
 def _sample(groups, cells, records, k, trace, n, work):
     """Write a sample of record k."""
     time = (records.number[k] + 1) * records.interval[k]
@@ -157,7 +158,7 @@ def _next_sample(records, limit):
     return which, when
 
 
-@njit(**OPTIONS)
+@cached(**OPTIONS)
 def test_all(groups, cells, agenda):
     """Have every neuron tested at time 0."""
     for i in range(cells.kind.size):
@@ -281,7 +282,7 @@ def _moment(
     return n_fired
 
 
-@njit(**ALLOCATES)
+@cached(**ALLOCATES)
 def _emit(i, time, synapses, queue, cursor):
     """Put a spike on its way; return the queue, which may have grown."""
     k = synapses.first[i]
@@ -297,7 +298,7 @@ def _emit(i, time, synapses, queue, cursor):
     return queue
 
 
-@njit(**ALLOCATES)
+@cached(**ALLOCATES)
 def run(
     limit, budget, groups, cells, synapses, trains, alarm, agenda, outside, records, work, queue,
     cursor, counters,

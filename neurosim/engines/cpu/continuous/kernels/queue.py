@@ -6,15 +6,16 @@ import numpy as np
 from numba import njit
 
 from neurosim.engines.cpu.continuous.kernels.layout import Q_COLUMNS
+from neurosim.engines.cpu.kernels.cached import cached
 
 #: Kernels that allocate nothing need no reference counts: counting for every array that is passed
 #: on took seven eighths of the time.
-OPTIONS = {"cache": True, "error_model": "numpy", "nogil": True, "_nrt": False}
+OPTIONS = {"error_model": "numpy", "nogil": True, "_nrt": False}
 ALLOCATES = {k: v for k, v in OPTIONS.items() if k != "_nrt"}
 #: Passing a hundred arrays costs more than what most kernels do, so they become part of their
 #: callers (four times as fast): in Numba, which compiles them once, or, into callers with reference
 #: counts, in LLVM.
-INLINE = {k: v for k, v in OPTIONS.items() if k != "cache"} | {"inline": "always"}
+INLINE = OPTIONS | {"inline": "always"}
 MERGED = OPTIONS | {"forceinline": True}
 
 
@@ -29,7 +30,7 @@ def _place(agenda, k, item):
     agenda.position[item] = k
 
 
-@njit(**OPTIONS)
+@cached(**OPTIONS)
 def _up(agenda, k):
     item = agenda.heap[k]
     while k > 0:
@@ -41,7 +42,7 @@ def _up(agenda, k):
     _place(agenda, k, item)
 
 
-@njit(**OPTIONS)
+@cached(**OPTIONS)
 def _down(agenda, k):
     n = agenda.size[0]
     item = agenda.heap[k]
@@ -58,7 +59,7 @@ def _down(agenda, k):
     _place(agenda, k, item)
 
 
-@njit(**OPTIONS)
+@cached(**OPTIONS)
 def set_time(agenda, item, time):
     """Put an item at a time, or take it out where the time is infinite."""
     k = agenda.position[item]
@@ -91,7 +92,7 @@ def next_time(agenda):
     return agenda.time[agenda.heap[0]] if agenda.size[0] > 0 else np.inf
 
 
-@njit(**OPTIONS)
+@cached(**OPTIONS)
 def _before(queue, a, b):
     for column in range(Q_COLUMNS):
         if queue[a, column] != queue[b, column]:
@@ -99,13 +100,13 @@ def _before(queue, a, b):
     return False
 
 
-@njit(**OPTIONS)
+@cached(**OPTIONS)
 def _swap(queue, a, b):
     for column in range(Q_COLUMNS):
         queue[a, column], queue[b, column] = queue[b, column], queue[a, column]
 
 
-@njit(**OPTIONS)
+@cached(**OPTIONS)
 def sift_up(queue, k):
     """Restore the order of the delivery queue after entry k became earlier."""
     while k > 0 and _before(queue, k, (k - 1) >> 1):
@@ -113,7 +114,7 @@ def sift_up(queue, k):
         k = (k - 1) >> 1
 
 
-@njit(**OPTIONS)
+@cached(**OPTIONS)
 def sift_down(queue, n):
     """Restore the order of the delivery queue after its first entry became later."""
     k = 0

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from neurosim.engines.cpu.continuous.kernels.queue import OPTIONS, set_time
+from neurosim.engines.cpu.kernels.cached import cached
 from neurosim.engines.cpu.kernels.rng import log64, philox4, uniform53
 
 _LOW = np.int64(0xFFFFFFFF)
 
 
-@njit(**OPTIONS)
+@cached(**OPTIONS)
 def draw_next(trains, agenda, i, time):
     """Put the first event of train i after `time` on the agenda.
 
@@ -42,7 +42,7 @@ def draw_next(trains, agenda, i, time):
     set_time(agenda, i, np.inf)
 
 
-@njit(**OPTIONS)
+@cached(**OPTIONS)
 def draw_first(trains, agenda):
     """Draw the first event of every train."""
     for i in range(trains.member.size):
