@@ -61,6 +61,7 @@ class Block:
             L.INJECTED: self.injected,
             L.SUBSTEP: self.substep,
             L.NOISE: np.zeros((kernel.n_noise, padded), dtype),
+            L.SCRATCH: np.zeros(padded if kernel.n_noise else 0),
         }
         if sleep is not None:
             self._owned[L.TABLES] = np.ascontiguousarray(sleep.tables.astype(dtype))

@@ -385,8 +385,9 @@ def _values(spec: ConnectionSpec) -> gen.Values:
         delay_kind, delay = spec.delay.kind, np.array(spec.delay[1:])
     else:
         delay_steps = spec.delay
-    values = (weight_kind, weight, delay_kind, delay, delay_steps)
-    return gen.Values(*_key(spec), *values, spec.dt or 1.0)
+    key0, key1 = _key(spec)
+    dt = spec.dt or 1.0
+    return gen.Values(key0, key1, weight_kind, weight, delay_kind, delay, delay_steps, dt)
 
 
 def _count_sources(spec: ConnectionSpec, excluded: I64, workers: int) -> I64:

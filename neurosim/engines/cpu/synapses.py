@@ -124,6 +124,8 @@ def synapse_tables(bundles: list[Bundle], thread: int, dtype: Any) -> tuple[np.n
         row[L.B_POINTERS], row[L.B_PACKED] = part.ptr.ctypes.data, part.packed.ctypes.data
         row[L.B_WEIGHTS] = 0 if part.weight is None else part.weight.ctypes.data
         row[L.B_FIRST] = len(segments)
+        weights = {c.spec.constant_weight for c in bundle.connections if c.spec.constant}
+        row[L.B_UNIFORM] = len(weights) == 1
         rows.append(row)
         for c in bundle.connections:
             segments.append([c.post, 0])

@@ -103,6 +103,8 @@ class Tables:
         row = np.zeros(L.J_COLUMNS, np.int64)
         row[L.J_POPULATION], row[L.J_N] = j.population, mine.size
         row[L.J_TARGETS], row[L.J_IDS] = self._address(mine - lo), self._address(mine)
+        if j.kind == "noise":
+            row[L.J_SCRATCH] = self._address(np.zeros(2 * mine.size))
         row[L.J_KIND] = L.KIND_STEPS if j.kind == "steps" else L.KIND_NOISE
         row[L.J_STEPS] = self._address(j.steps.astype(np.int64))
         row[L.J_VALUES] = self._address(np.ascontiguousarray(j.values, dtype=float))

@@ -12,11 +12,11 @@ bit of the sum, is that of adding directly.
 from __future__ import annotations
 
 import numpy as np
-from numba import carray, njit
+from numba import njit
 
 from neurosim.engines.cpu.kernels import layout as L
 from neurosim.engines.cpu.kernels.drive import touch
-from neurosim.engines.cpu.kernels.intrinsics import INNER, pointer, prefetch
+from neurosim.engines.cpu.kernels.intrinsics import INNER, prefetch, view
 
 #: Synapses that memory is asked for ahead of their use.
 _AHEAD = 16
@@ -90,8 +90,8 @@ def scatter_touching(packed, weights, constant, first, last, pop, ring, base, bi
     """Add a row to the ring of a population that sleeps, and list what was touched."""
     size = ring.size
     mask = (1 << bits) - 1
-    n_touched = carray(pointer(pop[L.P_N_TOUCHED]), (1,), np.int64)
-    touched = carray(pointer(pop[L.P_TOUCHED]), (1,), np.int32)
+    n_touched = view(pop[L.P_N_TOUCHED], 1, np.int64)
+    touched = view(pop[L.P_TOUCHED], 1, np.int32)
     for k in range(first, last):
         ahead = np.int64(packed[min(k + _AHEAD, last - 1)]) + base
         prefetch(ring, ahead - (size if ahead >= size else 0))
@@ -110,38 +110,30 @@ def deliver_bundle(bundle, segments, constants, pops, sources, ring, slot, bits,
     base = slot << bits
     size = ring.size
     # the arrays end where the last row ends; their length is not needed
-    pointers = carray(pointer(bundle[L.B_POINTERS]), (1,), np.int64)
-    packed = carray(pointer(bundle[L.B_PACKED]), (size,), np.uint32)
+    pointers = view(bundle[L.B_POINTERS], 1, np.int64)
+    packed = view(bundle[L.B_PACKED], size, np.uint32)
     stored = bundle[L.B_WEIGHTS] != 0
-    weights = carray(pointer(bundle[L.B_WEIGHTS]), (size if stored else 0,), ring.dtype)
+    weights = view(bundle[L.B_WEIGHTS], size if stored else 0, ring.dtype)
     buffered = lists[0].shape[1] > 0
+    whole = bundle[L.B_DENSE] == 1 and (stored or bundle[L.B_UNIFORM] == 1)
     for source in sources:
         row = source * n_segments
-        if stored and bundle[L.B_DENSE] == 1:
-            first, last = pointers[row], pointers[row + n_segments]
-            if buffered:
-                scatter_buffered(packed, weights, ring[0], first, last, ring, base, bits, lists)
-            else:
-                scatter(packed, weights, first, last, ring, base)
-            for k in range(n_segments):
-                count = pointers[row + k + 1] - pointers[row + k]
-                segments[first_segment + k, L.S_EVENTS] += count
-            continue
         for k in range(n_segments):
-            first, last = pointers[row + k], pointers[row + k + 1]
+            count = pointers[row + k + 1] - pointers[row + k]
+            segments[first_segment + k, L.S_EVENTS] += count
+        # rows of all projections lie side by side: one stretch if they are treated alike
+        pieces = 1 if whole else n_segments
+        for k in range(pieces):
+            first, last = pointers[row + k], pointers[row + k + n_segments // pieces]
             if first == last:
                 continue
-            segment = first_segment + k
-            segments[segment, L.S_EVENTS] += last - first
-            pop = pops[segments[segment, L.S_TARGET]]
-            if pop[L.P_EVENT] == 1:
-                scatter_touching(
-                    packed, weights, constants[segment], first, last, pop, ring, base, bits
-                )
+            constant = constants[first_segment + k]
+            pop = pops[segments[first_segment + k, L.S_TARGET]]
+            if not whole and pop[L.P_EVENT] == 1:
+                scatter_touching(packed, weights, constant, first, last, pop, ring, base, bits)
             elif buffered:
-                constant = constants[segment]
                 scatter_buffered(packed, weights, constant, first, last, ring, base, bits, lists)
             elif stored:
                 scatter(packed, weights, first, last, ring, base)
             else:
-                scatter_constant(packed, constants[segment], first, last, ring, base)
+                scatter_constant(packed, constant, first, last, ring, base)

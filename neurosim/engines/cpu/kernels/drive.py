@@ -13,12 +13,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import carray, njit
+from numba import njit
 
 from neurosim.engines.cpu.kernels import layout as L
-from neurosim.engines.cpu.kernels.intrinsics import INNER, pointer
-from neurosim.engines.cpu.kernels.rng import philox4, ppf_buffer, uniform
+from neurosim.engines.cpu.kernels.intrinsics import INNER, view
+from neurosim.engines.cpu.kernels.rng import philox4, ppf_centre, ppf_tail, uniform
 from neurosim.lower.poisson import DENSE_BLOCK
+from neurosim.random import PPF_CENTRE
 
 _U0 = np.uint32(0)
 
@@ -109,8 +110,8 @@ def rate_factor(q, step):
     n = q[L.Q_N_CHANGES]
     if n == 0:
         return 1.0
-    changes = carray(pointer(q[L.Q_CHANGES]), (n,), np.int64)
-    factors = carray(pointer(q[L.Q_FACTORS]), (n,), np.float64)
+    changes = view(q[L.Q_CHANGES], n, np.int64)
+    factors = view(q[L.Q_FACTORS], n, np.float64)
     below, above = 0, n
     while below < above:
         middle = (below + above) // 2
@@ -124,8 +125,8 @@ def rate_factor(q, step):
 @njit(**INNER)
 def generator_spikes(q, lo, hi, step, spikes):
     """Write the sorted spikes of members lo <= i < hi of a generator; return their number."""
-    cdf = carray(pointer(q[L.Q_CDF]), (q[L.Q_N_CDF],), np.uint32)
-    accept = carray(pointer(q[L.Q_ACCEPT]), (q[L.Q_N],), np.float64)
+    cdf = view(q[L.Q_CDF], q[L.Q_N_CDF], np.uint32)
+    accept = view(q[L.Q_ACCEPT], q[L.Q_N], np.float64)
     factor = rate_factor(q, step)
     count = 0
     if factor == 0.0 or hi <= lo:
@@ -150,11 +151,11 @@ def dense_input(q, weight, pop, ring, start, offset, slot, cdf):
     Members Q_START <= m < Q_START + Q_N are the local neurons from Q_TARGETS on.
     """
     size = DENSE_BLOCK
-    words = carray(pointer(q[L.Q_WORDS]), (size,), np.uint32)
+    words = view(q[L.Q_WORDS], size, np.uint32)
     k0, k1 = np.uint32(q[L.Q_KEY0]), np.uint32(q[L.Q_KEY1])
     first, last = q[L.Q_START], q[L.Q_START] + q[L.Q_N]
-    n_touched = carray(pointer(pop[L.P_N_TOUCHED]), (1,), np.int64)
-    touched = carray(pointer(pop[L.P_TOUCHED]), (1,), np.int32)
+    n_touched = view(pop[L.P_N_TOUCHED], 1, np.int64)
+    touched = view(pop[L.P_TOUCHED], 1, np.int32)
     for block in range(first // size, (last - 1) // size + 1):
         dense_words(words, block, q[L.Q_STEP], k0, k1)
         begin, end = max(first, block * size), min(last, block * size + size)
@@ -176,10 +177,10 @@ def dense_input(q, weight, pop, ring, start, offset, slot, cdf):
 def poisson_input(q, weight, pop, lo, hi, ring, slot, bits, step):
     """Add a Poisson input to its targets on this thread, ids lo <= i < hi of the population."""
     base = slot << bits
-    cdf = carray(pointer(q[L.Q_CDF]), (q[L.Q_N_CDF],), np.uint32)
+    cdf = view(q[L.Q_CDF], q[L.Q_N_CDF], np.uint32)
     event = pop[L.P_EVENT] == 1
-    n_touched = carray(pointer(pop[L.P_N_TOUCHED]), (1,), np.int64)
-    touched = carray(pointer(pop[L.P_TOUCHED]), (1,), np.int32)
+    n_touched = view(pop[L.P_N_TOUCHED], 1, np.int64)
+    touched = view(pop[L.P_TOUCHED], 1, np.int32)
     channel = q[L.Q_CHANNEL]
     offset = channel - pop[L.P_CHANNEL]
     q[L.Q_STEP] = step
@@ -187,8 +188,8 @@ def poisson_input(q, weight, pop, lo, hi, ring, slot, bits, step):
         dense_input(q, weight, pop, ring, base + channel, offset, slot, cdf)
         q[L.Q_EVENTS] += q[L.Q_N]
         return
-    accept = carray(pointer(q[L.Q_ACCEPT]), (q[L.Q_N],), np.float64)
-    targets = carray(pointer(q[L.Q_TARGETS]), (q[L.Q_N],), np.int64)
+    accept = view(q[L.Q_ACCEPT], q[L.Q_N], np.float64)
+    targets = view(q[L.Q_TARGETS], q[L.Q_N], np.int64)
     first_block, last_block = 0, (q[L.Q_N] - 1) // q[L.Q_BLOCK]
     if q[L.Q_TARGETS] == 0:
         start = q[L.Q_START]
@@ -214,8 +215,8 @@ def poisson_input(q, weight, pop, lo, hi, ring, slot, bits, step):
 def given_spikes(g, lo, hi, step, spikes):
     """Write the spikes of this step of a source with given times; return their number."""
     n = g[L.G_COUNT]
-    steps = carray(pointer(g[L.G_STEPS]), (n,), np.int64)
-    ids = carray(pointer(g[L.G_IDS]), (n,), np.int64)
+    steps = view(g[L.G_STEPS], n, np.int64)
+    ids = view(g[L.G_IDS], n, np.int64)
     k = g[L.G_CURSOR]
     count = 0
     while k < n and steps[k] <= step:
@@ -228,23 +229,31 @@ def given_spikes(g, lo, hi, step, spikes):
 
 
 @njit(**INNER)
-def white_noise(rows, first, n, step, k0, k1):
+def normal_numbers(u, n, out):
+    """Turn probabilities into normal numbers: the centre in a vector loop, then the tails."""
+    for i in range(n):
+        out[i] = ppf_centre(u[i] - 0.5)
+    for i in range(n):
+        if abs(u[i] - 0.5) > PPF_CENTRE:
+            out[i] = ppf_tail(u[i])
+
+
+@njit(**INNER)
+def white_noise(rows, scratch, first, n, step, k0, k1):
     """Fill rows (sources, padded n) with standard normal numbers of this step."""
-    u = np.empty(n, np.float64)
     low, high = np.uint32(step & 0xFFFFFFFF), np.uint32(step >> 32)
     for source in range(rows.shape[0]):
         for i in range(n):
-            u[i] = uniform(philox4(np.uint32(first + i), low, high, np.uint32(source), k0, k1)[0])
-        ppf_buffer(u, n)
-        for i in range(n):
-            rows[source, i] = u[i]
+            words = philox4(np.uint32(first + i), low, high, np.uint32(source), k0, k1)
+            scratch[i] = uniform(words[0])
+        normal_numbers(scratch, n, rows[source])
 
 
 @njit(**INNER)
 def injection_changes(j, step):
     """Return whether an injected current takes a new value at the beginning of this step."""
     if j[L.J_KIND] == L.KIND_STEPS:
-        steps = carray(pointer(j[L.J_STEPS]), (j[L.J_COUNT],), np.int64)
+        steps = view(j[L.J_STEPS], j[L.J_COUNT], np.int64)
         changed = False
         while j[L.J_CURSOR] < j[L.J_COUNT] and steps[j[L.J_CURSOR]] < step:
             j[L.J_CURSOR] += 1
@@ -259,9 +268,9 @@ def injection_changes(j, step):
 def add_injection(j, mean, std, row, step):
     """Add the present value of an injected current to its targets' row."""
     n = j[L.J_N]
-    targets = carray(pointer(j[L.J_TARGETS]), (n,), np.int64)
+    targets = view(j[L.J_TARGETS], n, np.int64)
     if j[L.J_KIND] == L.KIND_STEPS:
-        values = carray(pointer(j[L.J_VALUES]), (j[L.J_COUNT],), np.float64)
+        values = view(j[L.J_VALUES], j[L.J_COUNT], np.float64)
         value = values[j[L.J_CURSOR] - 1] if j[L.J_CURSOR] > 0 else 0.0
         for k in range(n):
             row[targets[k]] += value
@@ -269,12 +278,12 @@ def add_injection(j, mean, std, row, step):
     if step - 1 < j[L.J_FIRST] or step - 1 >= j[L.J_LAST]:
         return
     interval = (step - 1 - j[L.J_FIRST]) // j[L.J_EVERY]
-    ids = carray(pointer(j[L.J_IDS]), (n,), np.int64)
+    ids = view(j[L.J_IDS], n, np.int64)
     k0, k1 = np.uint32(j[L.J_KEY0]), np.uint32(j[L.J_KEY1])
     low, high = np.uint32(interval & 0xFFFFFFFF), np.uint32(interval >> 32)
-    u = np.empty(n, np.float64)
+    u, normal = view(j[L.J_SCRATCH], n, np.float64), view(j[L.J_SCRATCH] + 8 * n, n, np.float64)
     for k in range(n):
         u[k] = uniform(philox4(np.uint32(ids[k]), low, high, _U0, k0, k1)[0])
-    ppf_buffer(u, n)
+    normal_numbers(u, n, normal)
     for k in range(n):
-        row[targets[k]] += mean + std * u[k]
+        row[targets[k]] += mean + std * normal[k]

@@ -10,7 +10,7 @@ n, so one barrier a step is enough. No thread writes what another one owns.
 from __future__ import annotations
 
 import numpy as np
-from numba import carray, njit
+from numba import njit
 
 from neurosim.engines.cpu.kernels import layout as L
 from neurosim.engines.cpu.kernels.cached import cached
@@ -30,8 +30,9 @@ from neurosim.engines.cpu.kernels.intrinsics import (
     call_kernel,
     call_peek,
     flush_denormals,
-    pointer,
     restore_denormals,
+    view,
+    view_rows,
     yield_core,
 )
 
@@ -60,12 +61,12 @@ def inject_currents(pops, currents, means, stds, step, ring):
         if not injection_changes(currents[a], step):
             continue
         pop = pops[currents[a, L.J_POPULATION]]
-        block = carray(pointer(pop[L.P_BLOCK]), (L.STATES,), np.int64)
+        block = view(pop[L.P_BLOCK], L.STATES, np.int64)
         if pop[L.P_EVENT] == 1:
             # sleeping neurons first live through the time before the change, then wake
             call_kernel(pop[L.P_ADVANCE_FN], pop[L.P_BLOCK], step - 1, 0, 0)
             wake_all(block)
-        row = carray(pointer(block[L.INJECTED]), (block[L.N],), ring.dtype)
+        row = view(block[L.INJECTED], block[L.N], ring.dtype)
         row[:] = 0.0
         for b in range(currents.shape[0]):
             if currents[b, L.J_POPULATION] == currents[a, L.J_POPULATION]:
@@ -77,8 +78,8 @@ def inject_currents(pops, currents, means, stds, step, ring):
 @njit(**INNER)
 def wake_all(block):
     """Put every neuron of a block on the awake list."""
-    awake = carray(pointer(block[L.AWAKE]), (block[L.N],), np.int32)
-    is_awake = carray(pointer(block[L.IS_AWAKE]), (block[L.N],), np.uint8)
+    awake = view(block[L.AWAKE], block[L.N], np.int32)
+    is_awake = view(block[L.IS_AWAKE], block[L.N], np.uint8)
     for i in range(block[L.N_REAL]):
         awake[i] = i
         is_awake[i] = 1
@@ -89,7 +90,7 @@ def wake_all(block):
 def step_population(pop, processes, given, ring, bits, slot, step, out_address):
     """Advance one population by a step; return the number of its spikes (ids at `out_address`)."""
     n, lo = pop[L.P_N], pop[L.P_LO]
-    out = carray(pointer(out_address), (max(n, 1),), np.int32)
+    out = view(out_address, max(n, 1), np.int32)
     kind = pop[L.P_KIND]
     if kind == L.KIND_POISSON:
         return generator_spikes(processes[pop[L.P_SOURCE]], lo, lo + n, step, out)
@@ -106,10 +107,10 @@ def step_population(pop, processes, given, ring, bits, slot, step, out_address):
                 count += 1
             ring[first + i] = L.UNTOUCHED
         return count
-    block = carray(pointer(pop[L.P_BLOCK]), (L.STATES,), np.int64)
+    block = view(pop[L.P_BLOCK], L.STATES, np.int64)
     row = ring.ctypes.data + first * ring.itemsize
     if pop[L.P_EVENT] == 1:
-        n_touched = carray(pointer(pop[L.P_N_TOUCHED]), (1,), np.int64)
+        n_touched = view(pop[L.P_N_TOUCHED], 1, np.int64)
         if n_touched[slot] == 0 and block[L.N_AWAKE] == 0:
             return 0
         block[L.N_TOUCHED] = pop[L.P_N_TOUCHED] + 8 * slot
@@ -117,8 +118,10 @@ def step_population(pop, processes, given, ring, bits, slot, step, out_address):
         count = call_kernel(pop[L.P_EVENT_FN], pop[L.P_BLOCK], step, row, out_address)
     else:
         if pop[L.P_N_NOISE] > 0:
-            rows = carray(pointer(block[L.NOISE]), (pop[L.P_N_NOISE], block[L.N]), ring.dtype)
-            white_noise(rows, lo, n, step, np.uint32(pop[L.P_KEY0]), np.uint32(pop[L.P_KEY1]))
+            rows = view_rows(block[L.NOISE], pop[L.P_N_NOISE], block[L.N], ring.dtype)
+            scratch = view(block[L.SCRATCH], n, np.float64)
+            keys = np.uint32(pop[L.P_KEY0]), np.uint32(pop[L.P_KEY1])
+            white_noise(rows, scratch, lo, n, step, keys[0], keys[1])
         count = call_kernel(pop[L.P_CLOCK_FN], pop[L.P_BLOCK], step, row, out_address)
         block[L.UPDATES] += n
     for k in range(count):
@@ -135,15 +138,15 @@ def record_states(pops, recordings, step, dtype):
             continue
         n = r[L.R_N]
         pop = pops[r[L.R_POPULATION]]
-        ids = carray(pointer(r[L.R_IDS]), (n,), np.int64)
-        out = carray(pointer(r[L.R_OUT] + 8 * r[L.R_ROW] * n), (n,), np.float64)
+        ids = view(r[L.R_IDS], n, np.int64)
+        out = view(r[L.R_OUT] + 8 * r[L.R_ROW] * n, n, np.float64)
         r[L.R_ROW] += 1
         if pop[L.P_EVENT] == 1:
             for k in range(n):
                 out[k] = call_peek(r[L.R_PEEK_FN], pop[L.P_BLOCK], ids[k], r[L.R_STATE], step)
             continue
-        block = carray(pointer(pop[L.P_BLOCK]), (L.STATES + r[L.R_STATE] + 1,), np.int64)
-        x = carray(pointer(block[L.STATES + r[L.R_STATE]]), (block[L.N],), dtype)
+        block = view(pop[L.P_BLOCK], L.STATES + r[L.R_STATE] + 1, np.int64)
+        x = view(block[L.STATES + r[L.R_STATE]], block[L.N], dtype)
         for k in range(n):
             out[k] = x[ids[k]]
 
@@ -161,7 +164,7 @@ def next_due(pops, n_always, given, currents, recordings, slots, step):
         pop = pops[p]
         if pop[L.P_KIND] == L.KIND_GIVEN:
             g = given[pop[L.P_SOURCE]]
-            steps = carray(pointer(g[L.G_STEPS]), (g[L.G_COUNT],), np.int64)
+            steps = view(g[L.G_STEPS], g[L.G_COUNT], np.int64)
             if g[L.G_CURSOR] < g[L.G_COUNT]:
                 due = min(due, max(steps[g[L.G_CURSOR]], step + 1))
             continue
@@ -169,10 +172,10 @@ def next_due(pops, n_always, given, currents, recordings, slots, step):
             continue
         if pop[L.P_KIND] != L.KIND_NEURON or pop[L.P_EVENT] == 0:
             return step + 1
-        block = carray(pointer(pop[L.P_BLOCK]), (L.STATES,), np.int64)
+        block = view(pop[L.P_BLOCK], L.STATES, np.int64)
         if block[L.N_AWAKE] > 0:
             return step + 1
-        n_touched = carray(pointer(pop[L.P_N_TOUCHED]), (slots,), np.int64)
+        n_touched = view(pop[L.P_N_TOUCHED], slots, np.int64)
         for later in range(step + 1, due):
             if n_touched[later % slots] > 0:
                 due = later
@@ -207,7 +210,7 @@ def advance_populations(
         spiked += abs(count)
         pops[p, L.P_SPIKES] += count
         if count > 0 and pops[p, L.P_RECORD] == 1:
-            ids = carray(pointer(buffers[p]), (count,), np.int32)
+            ids = view(buffers[p], count, np.int32)
             at = n_spikes[0]
             for k in range(count):
                 spike_steps[at + k] = step
@@ -224,7 +227,7 @@ def failed(pops, counts):
         if counts[p] < 0:
             return True
         if pops[p, L.P_KIND] == L.KIND_NEURON and pops[p, L.P_N] > 0:
-            block = carray(pointer(pops[p, L.P_BLOCK]), (L.STATES,), np.int64)
+            block = view(pops[p, L.P_BLOCK], L.STATES, np.int64)
             if block[L.STATUS] >= 0:
                 return True
     return False
@@ -305,7 +308,7 @@ def run_thread(
             for thread in range(threads):
                 count = counts[parity, thread, source]
                 if count > 0:
-                    ids = carray(pointer(buffers[parity, thread, source]), (count,), np.int32)
+                    ids = view(buffers[parity, thread, source], count, np.int32)
                     deliver_bundle(
                         bundles[b], segments, constants, pops, ids, ring, slot, bits, lists
                     )

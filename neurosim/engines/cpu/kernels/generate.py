@@ -30,7 +30,7 @@ import numpy as np
 from numba import njit
 
 from neurosim.engines.cpu.kernels.cached import cached
-from neurosim.engines.cpu.kernels.intrinsics import INNER
+from neurosim.engines.cpu.kernels.intrinsics import ALLOCATES
 from neurosim.engines.cpu.kernels.layout import SMALLEST32, SMALLEST64
 from neurosim.engines.cpu.kernels.rng import (
     draw_buffer,
@@ -125,7 +125,7 @@ class Batch(NamedTuple):
     steps: Any  # int64
 
 
-@njit(**INNER)
+@njit(**ALLOCATES)
 def _new_batch():
     n = _BATCH
     return Batch(
@@ -142,14 +142,14 @@ def _new_batch():
     )
 
 
-@njit(**INNER)
+@njit(**ALLOCATES)
 def _read(n, first, order, source, out):
     """Copy n given values, in the order of rows."""
     for i in range(n):
         out[i] = source[order[first + i]]
 
 
-@njit(**INNER)
+@njit(**ALLOCATES)
 def _emit(n, first, order, batch, values, place, counting, statistics, smallest):
     """Count or place the first n synapses of the batch, which is at `first` in the projection."""
     if counting:
@@ -174,7 +174,7 @@ def _emit(n, first, order, batch, values, place, counting, statistics, smallest)
     _scatter(n, batch, place)
 
 
-@njit(**INNER)
+@njit(**ALLOCATES)
 def _draw_steps(n, batch, values, statistics, smallest):
     """Draw delays and round them to steps; note those below one step."""
     draw_buffer(values.delay_kind, values.delay, batch.w2, n, batch.delay)
@@ -195,7 +195,7 @@ def _draw_steps(n, batch, values, statistics, smallest):
             batch.steps[i] = 1
 
 
-@njit(**INNER)
+@njit(**ALLOCATES)
 def _scatter(n, batch, place):
     for i in range(n):
         row, column = np.int64(batch.row[i]), batch.column[i]
@@ -217,7 +217,7 @@ def _scatter(n, batch, place):
             place.weight64[at] = stored if abs(stored) >= SMALLEST64 else 0.0
 
 
-@njit(**INNER)
+@njit(**ALLOCATES)
 def _draw_columns(n, choice, batch):
     """Turn words 0 and 3 into allowed columns."""
     for i in range(n):
@@ -227,7 +227,7 @@ def _draw_columns(n, choice, batch):
         batch.column[i] = column + ((excluded >= 0) & (column >= excluded))
 
 
-@njit(**INNER)
+@njit(**ALLOCATES)
 def _columns(n, first, choice, batch):
     """Fill the columns of a batch of DRAW, ALL, ONE or LIST."""
     if choice.mode == DRAW:
@@ -266,7 +266,7 @@ def known_rows(rows, choice, values, place, counting, statistics, smallest):
     _flush(n, first, batch, choice, values, place, counting, statistics, smallest)
 
 
-@njit(**INNER)
+@njit(**ALLOCATES)
 def _flush(n, first, batch, choice, values, place, counting, statistics, smallest):
     if n == 0:
         return
@@ -275,7 +275,7 @@ def _flush(n, first, batch, choice, values, place, counting, statistics, smalles
     _emit(n, first, choice.order, batch, values, place, counting, statistics, smallest)
 
 
-@njit(**INNER)
+@njit(**ALLOCATES)
 def _words(n, batch, values):
     philox_buffer(
         batch.row, batch.number, n, _EDGE, values.key0, values.key1,
@@ -283,7 +283,7 @@ def _words(n, batch, values):
     )  # fmt: skip
 
 
-@njit(**INNER)
+@njit(**ALLOCATES)
 def _number(n, row, number, batch):
     for i in range(n):
         batch.row[i] = row
@@ -343,7 +343,7 @@ def unique_rows(rows, choice, values, place, counting, statistics, smallest):
                 _emit(n, 0, choice.order, batch, values, place, counting, statistics, smallest)
 
 
-@njit(**INNER)
+@njit(**ALLOCATES)
 def _source_and_trial(i, n_pre, n_post, key0, key1):
     index = np.uint64(i)
     w0, w1, w2, w3 = philox4(

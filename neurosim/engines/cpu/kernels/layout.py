@@ -23,6 +23,7 @@ CAPACITY = 14
 SUBSTEP = 15  # step proposed by the adaptive method
 UPDATES = 16  # neuron updates so far
 NOISE = 17  # float (sources, N): standard normal numbers of this step
+SCRATCH = 18  # float64 (N,)
 STATES = 24
 
 # populations: one row each
@@ -44,13 +45,13 @@ G_COLUMNS = 4
 
 # injected currents, one row each; their values are in a float array
 J_POPULATION, J_TARGETS, J_N, J_KIND, J_STEPS, J_VALUES, J_COUNT, J_CURSOR = range(8)
-J_KEY0, J_KEY1, J_FIRST, J_LAST, J_EVERY, J_IDS = range(8, 14)
-J_COLUMNS = 14
+J_KEY0, J_KEY1, J_FIRST, J_LAST, J_EVERY, J_IDS, J_SCRATCH = range(8, 15)
+J_COLUMNS = 15
 KIND_STEPS, KIND_NOISE = range(2)
 
 # bundles of synapses with one source population, and their segments (projections)
-B_SOURCE, B_SEGMENTS, B_POINTERS, B_PACKED, B_WEIGHTS, B_FIRST, B_DENSE = range(7)
-B_COLUMNS = 7
+B_SOURCE, B_SEGMENTS, B_POINTERS, B_PACKED, B_WEIGHTS, B_FIRST, B_DENSE, B_UNIFORM = range(8)
+B_COLUMNS = 8
 S_TARGET, S_EVENTS = range(2)
 S_COLUMNS = 2
 
