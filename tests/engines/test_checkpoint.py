@@ -65,7 +65,7 @@ def test_single_steps_are_one_run():
 
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 def test_load_goes_on_as_if_never_stopped(precision, tmp_path):
-    @few(5)
+    @few(3)
     @given(networks(), st.integers(0, STEPS))
     def run(description, cut):
         for strategy in strategies_of(description):

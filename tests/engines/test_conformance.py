@@ -72,7 +72,7 @@ def test_threads_change_no_bit(precision, buffered, monkeypatch):
     if buffered:  # as for rings that are larger than the cache
         monkeypatch.setattr(neurosim.engines.cpu.runner, "_CACHE", 0)
 
-    @few(8)
+    @few(5)
     @given(networks())
     def run(description):
         sleeps = set(description["cells"]) <= set(SLEEPING)
@@ -116,7 +116,7 @@ def test_volleys_are_summed_in_one_order(strategy, precision):
 
 
 def test_buffered_delivery_changes_no_bit(monkeypatch):
-    @few(20)
+    @few(10)
     @given(networks())
     def run(description):
         direct = simulated(description, ns.CPU(threads=1))
