@@ -169,7 +169,8 @@ class CpuRunner(Runner):
         self.threads = [Thread(self, t) for t in range(threads)]
         self._shared = np.zeros(L.H_SIZE, np.int64)
         self._due = np.zeros((2, threads * 8), np.int64)
-        self._counts = np.zeros((2, threads, len(plan.populations)), np.int64)
+        # rows of different threads stay on cache lines of their own
+        self._counts = np.zeros((2, threads, len(plan.populations) + 16), np.int64)
         self._buffers = np.array(
             [[[a.ctypes.data for a in t.lists[k]] for t in self.threads] for k in range(2)],
             np.int64,
