@@ -233,6 +233,17 @@ def _solve(
     return point
 
 
+def never_sleeps(model: LoweredModel, sleep: Sleep) -> bool:
+    """Whether every neuron's fixed point lies at or above its threshold.
+
+    The bound is then never below zero: its other terms cannot be negative, as g(t) ends at 0.
+    """
+    if model.inject is not None or not sleep.margin:
+        return False
+    level = sum(c * np.asarray(sleep.fixed_point.get(s, 0.0)) for s, c in sleep.margin.items())
+    return bool(np.all(level >= np.asarray(sleep.theta)))
+
+
 def advanced(
     model: LoweredModel, sleep: Sleep, saved: Mapping[str, Any], step: int
 ) -> dict[str, np.ndarray]:

@@ -32,7 +32,7 @@ from neurosim.engines.cpu.tables import StateBuffers, Tables
 from neurosim.errors import ModelError, SimulationError
 from neurosim.lower.connectivity import Edges
 from neurosim.lower.plan import Plan, PopulationPlan
-from neurosim.lower.sleep import Sleep, sleep_of
+from neurosim.lower.sleep import Sleep, never_sleeps, sleep_of
 
 _KINDS = {"neuron": L.KIND_NEURON, "poisson": L.KIND_POISSON, "given": L.KIND_GIVEN,
           "parrot": L.KIND_PARROT}  # fmt: skip
@@ -207,6 +207,8 @@ class CpuRunner(Runner):
                     f"because {sleep}; use strategy='auto' or 'clock'."
                 )
             sleep = None
+        elif sleep and self.options.strategy == "auto" and never_sleeps(p.model, sleep):
+            sleep = None  # half of the kernels need not be compiled
         kernel = generate(p.model, sleep, self.options.precision)
         return kernel, load(p.model.spec.name, kernel.source), sleep
 

@@ -153,13 +153,14 @@ def record_states(pops, recordings, step, dtype):
 
 @njit(**INNER)
 def next_due(pops, n_always, given, currents, recordings, slots, step):
-    """Return the next step at which this thread has anything to do, at most a turn of the ring on.
+    """Return the next step at which this thread has anything to do.
 
-    Only called when nothing spiked in this step.
+    Only called when nothing spiked in this step: what the ring holds is all that can come, as far
+    as this thread knows.
     """
     if n_always > 0 or currents.shape[0] > 0 or recordings.shape[0] > 0:
         return step + 1
-    due = step + slots
+    due = L.FOREVER
     for p in range(pops.shape[0]):
         pop = pops[p]
         if pop[L.P_KIND] == L.KIND_GIVEN:
@@ -176,7 +177,7 @@ def next_due(pops, n_always, given, currents, recordings, slots, step):
         if block[L.N_AWAKE] > 0:
             return step + 1
         n_touched = view(pop[L.P_N_TOUCHED], slots, np.int64)
-        for later in range(step + 1, due):
+        for later in range(step + 1, min(due, step + slots)):
             if n_touched[later % slots] > 0:
                 due = later
                 break
