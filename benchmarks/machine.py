@@ -23,7 +23,7 @@ def describe() -> dict[str, Any]:
         "memory_gb": round(int(_field("/proc/meminfo", "MemTotal").split()[0]) * 1024 / 1e9, 1),
         "bandwidth_gb_per_s": {n: round(bandwidth(n), 1) for n in sorted({1, cores})},
         "load_before": round(os.getloadavg()[0], 2),
-        "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+        "system": f"{platform.system()}, Python {platform.python_version()}",
     }
 
 
