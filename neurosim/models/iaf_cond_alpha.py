@@ -1,30 +1,19 @@
 """Leaky integrate-and-fire neuron with alpha-shaped synaptic conductances."""
 
 from neurosim.models.base import NeuronModel
-from neurosim.models.declare import Refractory, param, state
+from neurosim.models.declare import param, state
+from neurosim.models.leaky import LeakyConductances
 
 
-class iaf_cond_alpha(NeuronModel):
+class iaf_cond_alpha(LeakyConductances, NeuronModel):
     """Leaky integrate-and-fire neuron with alpha-shaped synaptic conductances.
 
     A weight [nS] is the peak of the conductance (its absolute value). Source: NEST
     ``iaf_cond_alpha``.
     """
 
-    C_m = param(250.0, "pF", gt=0, doc="membrane capacitance", usual=(0.5, 1e5))
-    g_L = param(16.6667, "nS", gt=0, doc="leak conductance")
-    E_L = param(-70.0, "mV", doc="leak reversal potential")
-    E_ex = param(0.0, "mV", doc="excitatory reversal potential")
-    E_in = param(-85.0, "mV", doc="inhibitory reversal potential")
     tau_syn_ex = param(0.2, "ms", gt=0, doc="rise time of excitatory conductances")
     tau_syn_in = param(2.0, "ms", gt=0, doc="rise time of inhibitory conductances")
-    V_th = param(-55.0, "mV", doc="threshold")
-    V_reset = param(-60.0, "mV", doc="reset potential")
-    t_ref = param(2.0, "ms", ge=0, doc="refractory period")
-    I_e = param(0.0, "pA", doc="constant input current")
-    V_m = state("mV", init="E_L", doc="membrane potential")
-    g_ex = state("nS", doc="excitatory synaptic conductance")
-    g_in = state("nS", doc="inhibitory synaptic conductance")
     dg_ex = state("nS/ms", doc="auxiliary state of the excitatory alpha function")
     dg_in = state("nS/ms", doc="auxiliary state of the inhibitory alpha function")
     equations = """
@@ -38,7 +27,4 @@ class iaf_cond_alpha(NeuronModel):
         "exc": "dg_ex += weight*exp(1)/tau_syn_ex",
         "inh": "dg_in += weight*exp(1)/tau_syn_in",
     }
-    threshold = "V_m >= V_th"
-    reset = "V_m = V_reset"
-    refractory = Refractory("t_ref", hold=["V_m"])
     method = "rk4"
