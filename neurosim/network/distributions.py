@@ -8,6 +8,7 @@ are all that an engine needs.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
@@ -68,22 +69,22 @@ def draw(lowered: Lowered, word: ArrayLike) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True)
-class Distribution:
+class Distribution(ABC):
     """Base class of the distributions; use `Normal`, `Uniform`, `LogNormal` or `Exponential`."""
 
+    @abstractmethod
     def lower(self) -> Lowered:
         """Return kind and numbers as an engine sees them."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def mean_value(self) -> float:
         """Expected value."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def support(self) -> tuple[float, float]:
         """Lowest and highest value that may be drawn."""
-        raise NotImplementedError
 
     def draw(self, word: ArrayLike) -> NDArray[np.float64]:
         """Return one value for each 32-bit random word, by the inverse cumulative distribution."""
