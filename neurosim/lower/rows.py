@@ -31,6 +31,7 @@ I64 = NDArray[np.int64]
 Mode = Literal["draw", "unique", "skip", "all", "one", "list"]
 SOURCE = 1  # third counter word of the draws of sources for FixedTotalNumber
 _BLOCK = 1 << 20  # draws at a time, to bound memory
+_LARGEST_GAP = 1e300
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +111,9 @@ def plan_rows(spec: ConnectionSpec, counter: CountSources | None = None) -> Rows
         degree = (counter or count_sources)(spec, excluded)
     elif isinstance(rule, FixedProbability) and 0.0 < rule.p < 1.0:
         mode = "skip"
-        inverse_log = 1.0 / random.log1p(-rule.p)
+        # limited, so that a product with the logarithm of a uniform number stays finite: a gap of
+        # that size leaves any row, as it should for a probability that small
+        inverse_log = max(1.0 / random.log1p(-rule.p), -_LARGEST_GAP)
     elif isinstance(rule, AllToAll | FixedProbability):
         mode = "all"
         whole = n_columns - (excluded >= 0)

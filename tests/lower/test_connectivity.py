@@ -301,3 +301,10 @@ def test_any_rule_keeps_its_promises(rule, n, same, seed):
     if not getattr(rule, "multapses", False):
         assert len(set(pairs(edges))) == len(edges)
     assert len(edges.by_target()) == len(edges)
+
+
+def test_the_smallest_probability_makes_no_synapse_and_no_warning():
+    net = Network()
+    cells = net.population(10, models.iaf_psc_exp(), name="cells")
+    projection = net.connect(cells, cells, FixedProbability(np.finfo(float).tiny))
+    assert len(expand(specify(projection, dt=0.1, connectivity_seed=0))) == 0
