@@ -1,0 +1,62 @@
+"""Layers for PyTorch: spiking neurons with fused kernels, sparse connections, delays, training.
+
+Every layer maps a sequence ``x [T, B, ...]`` and a state to ``(out, state)``::
+
+    import torch
+    from neurosim import bridge
+
+    net = bridge.Sequential(
+        bridge.Linear(700, 256), bridge.LIF(beta=0.9), bridge.Linear(256, 20), bridge.LI(beta=0.9)
+    )
+    out, states = net(torch.rand(100, 32, 700))
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+#: Public names and the modules that define them, imported on first use.
+_LAZY: dict[str, str] = {
+    # neurons
+    "ALIF": "neurosim.bridge.neurons",
+    "AdLIF": "neurosim.bridge.neurons",
+    "AlphaLIF": "neurosim.bridge.neurons",
+    "CubaLIF": "neurosim.bridge.neurons",
+    "DendriticLIF": "neurosim.bridge.neurons",
+    "LI": "neurosim.bridge.neurons",
+    "LIF": "neurosim.bridge.neurons",
+    "Lapicque": "neurosim.bridge.neurons",
+    "ModelNeuron": "neurosim.bridge.neurons",
+    "Neuron": "neurosim.bridge.neurons",
+    "Recurrent": "neurosim.bridge.neurons",
+    "reset": "neurosim.bridge.neurons",
+    # containers
+    "Sequential": "neurosim.bridge.container",
+    # events and connections
+    # training
+    # continual learning
+}
+#: Submodules reachable as attributes.
+_MODULES: tuple[str, ...] = (
+    "kernels",
+    "neurons",
+    "surrogate",
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        value = getattr(importlib.import_module(_LAZY[name]), name)
+        globals()[name] = value
+        return value
+    if name in _MODULES:
+        return importlib.import_module(f"neurosim.bridge.{name}")
+    raise AttributeError(f"module 'neurosim.bridge' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY, *_MODULES})
+
+
+__all__ = [*sorted(_LAZY), *_MODULES]  # noqa: PLE0604
