@@ -1,0 +1,38 @@
+"""Event data: file formats, data sets, transforms, encoders, generators and loading.
+
+A recording is a NumPy structured array of events, one element an event. Vision: ``x``, ``y``
+(int16, pixels), ``t`` (int64, us), ``p`` (bool, True = brighter). Audio: ``t`` (int64, us), ``x``
+(int16, channel), ``p`` (always 1). An item of a data set is ``(events, target)``.
+
+Every name is imported on first use; nothing here imports torch before a function that needs it is
+called.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+#: Public names by the module that defines them, imported on first use. One line a module.
+_MODULES: dict[str, tuple[str, ...]] = {
+    # file formats
+    "formats.dispatch": ("read_events",),
+    # data sets and loading
+    # transforms, encoders and generators
+}
+_LAZY = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        value = getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
+
+
+__all__ = sorted(_LAZY)
