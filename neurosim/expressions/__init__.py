@@ -1,6 +1,6 @@
 """The equation language: trees, parser, dimension checks, calculus and printers."""
 
-from neurosim.expressions.calculus import affine, differentiate
+from neurosim.expressions.calculus import affine, derivative, differentiate
 from neurosim.expressions.dimensions import dimension_of
 from neurosim.expressions.evaluate import evaluate
 from neurosim.expressions.kinds import check_kinds
@@ -22,6 +22,7 @@ __all__ = [
     "Symbol",
     "affine",
     "check_kinds",
+    "derivative",
     "differentiate",
     "dimension_of",
     "evaluate",

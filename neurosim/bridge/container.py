@@ -1,0 +1,135 @@
+"""Sequential: layers, torch modules and snnTorch neurons one after the other over a sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from neurosim.bridge.layer import Layer, State
+from neurosim.errors import ParameterError, unknown_name
+
+
+class Sequential(Layer):
+    """A chain of modules over sequences [T, B, ...].
+
+    Parameters
+    ----------
+    *modules : nn.Module
+        Layers of this package get their state and return it; neurons of snnTorch are stepped
+        through time; every other module is applied to all steps in one call, on [T*B, ...].
+
+    Raises
+    ------
+    ParameterError
+        For what is not a module.
+
+    Examples
+    --------
+    >>> from neurosim.bridge import LI, LIF
+    >>> net = Sequential(nn.Linear(4, 3), LIF(beta=0.9), nn.Linear(3, 2), LI(beta=0.9))
+    >>> out, states = net(torch.zeros(5, 1, 4))
+    >>> out.shape, sorted(states)
+    (torch.Size([5, 1, 2]), ['1', '3'])
+    """
+
+    def __init__(self, *modules: nn.Module) -> None:
+        super().__init__()
+        for k, module in enumerate(modules):
+            if not isinstance(module, nn.Module):
+                raise ParameterError(f"Sequential: module {k} is {module!r}, not an nn.Module.")
+            self.add_module(str(k), module)
+
+    def forward(self, x: torch.Tensor, state: State | None = None) -> tuple[Any, dict[str, Any]]:
+        """Run the chain over a sequence.
+
+        Parameters
+        ----------
+        x : [T, B, ...] tensor
+        state : dict, optional
+            By the index of a module as text: the state to start it from.
+
+        Returns
+        -------
+        out : [T, B, ...] tensor
+        states : dict
+            The states after the sequence of the modules that have one.
+
+        Raises
+        ------
+        ParameterError
+            From a module; the message begins with its index.
+        """
+        given = dict(state or {})
+        for key in given:
+            if key not in self._modules:
+                raise unknown_name("module", key, self._modules, "Sequential")
+        states: dict[str, Any] = {}
+        for key, module in self.named_children():
+            try:
+                if isinstance(module, Layer):
+                    x, after = module(x, given.get(key))
+                    if after:
+                        states[key] = after
+                elif _is_snntorch(module):
+                    x, states[key] = _stepped(module, x, given.get(key))
+                else:
+                    x = folded(module, x)
+            except ParameterError as error:
+                raise ParameterError(f"module {key}: {error}") from error
+        return x, states
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[nn.Module]:
+        return iter(self.children())
+
+    def __getitem__(self, index: int) -> nn.Module:
+        return list(self.children())[index]
+
+
+def folded(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """Apply a module that knows no time to all steps in one call, on [T*B, ...].
+
+    Raises
+    ------
+    ParameterError
+        If `x` has no time and batch dimension.
+    """
+    if x.dim() < 2:
+        raise ParameterError(
+            f"{type(module).__name__}: the input has shape {tuple(x.shape)}; [T, B, ...] is needed."
+        )
+    out: torch.Tensor = module(x.flatten(0, 1))
+    return out.reshape(*x.shape[:2], *out.shape[1:])
+
+
+def _is_snntorch(module: nn.Module) -> bool:
+    return any(c.__module__.startswith("snntorch.") for c in type(module).__mro__)
+
+
+def _stepped(
+    module: nn.Module, x: torch.Tensor, state: State | None
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Step a neuron of snnTorch through time; its state is what it returns after the spikes."""
+    names: list[str] = [
+        n for n in ("spk", "syn_exc", "syn_inh", "syn", "mem") if n in dict(module.named_buffers())
+    ]
+    hidden = bool(getattr(module, "init_hidden", False))
+    if not hidden and state is None:
+        module.reset_mem()  # type: ignore[operator]
+    current: dict[str, Any] = {} if hidden or state is None else dict(state)
+    outputs = []
+    for row in x.unbind(0):
+        result = module(row, **current)
+        spikes, *after = result if isinstance(result, tuple) else (result,)
+        outputs.append(spikes)
+        if not hidden:
+            current = dict(zip([n for n in names if n != "spk"], after, strict=True))
+            if "spk" in names:
+                current["spk"] = spikes
+    final = {n: getattr(module, n) for n in names} if hidden else current
+    return torch.stack(outputs) if outputs else x, final

@@ -1,0 +1,1 @@
+"""Fused kernels generated from declared steps: forward and backward through all of time."""

@@ -1,0 +1,290 @@
+"""Neuron: a declared step as a layer, with its parameters, state and checks."""
+
+from __future__ import annotations
+
+import abc
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from neurosim.bridge.kernels.function import Fused, Tensors
+from neurosim.bridge.kernels.step import Step, loop
+from neurosim.bridge.layer import Layer, State
+from neurosim.bridge.surrogate import Surrogate, resolve
+from neurosim.errors import ParameterError, unknown_name
+
+#: A parameter as the user gives it: one value, or one a neuron.
+Value = float | Sequence[float] | torch.Tensor
+
+
+class Neuron(Layer):
+    """A layer of neurons that do not see each other, run through time by a fused kernel.
+
+    Parameters
+    ----------
+    step : Step
+        What a neuron does in a time step; its input is `x` of `forward`.
+    shape : int or tuple of int, optional
+        Shape of the layer without time and batch; input of another shape is an error then.
+    spike_grad : Surrogate or callable, optional
+        See `surrogate.resolve`; default ``atan()``. With a callable that is not known the layer
+        steps through time in plain PyTorch, and warns.
+    stateful : bool, default False
+        Keep the state after a sequence, detached, in buffers that ``state_dict`` holds, and start
+        the next sequence from it; `reset` clears it.
+
+    Notes
+    -----
+    Computes in double precision for float64 input, else in single; the output has the input's
+    type. The autograd node of a sequence saves its input only. NaN is passed on, not looked for.
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        *,
+        shape: int | Sequence[int] | None,
+        spike_grad: Surrogate | Callable[[torch.Tensor], torch.Tensor] | None,
+        stateful: bool,
+    ) -> None:
+        super().__init__()
+        self.step = step
+        self.shape = (shape,) if isinstance(shape, int) else None if shape is None else tuple(shape)
+        self.spike_grad = resolve(spike_grad)
+        self.stateful = stateful
+        if stateful:
+            for name in step.states:
+                self.register_buffer(_running(name), torch.zeros(0))
+        if not isinstance(self.spike_grad, Surrogate):
+            warnings.warn(
+                f"{self!r}: spike_grad = {spike_grad!r} is not a formula of neurosim or snnTorch "
+                "that can be compiled; this layer steps through time in plain PyTorch, several "
+                "times slower. A Surrogate with psi as text is fused.",
+                UserWarning,
+                stacklevel=4,
+            )
+
+    @abc.abstractmethod
+    def coefficients(self) -> dict[str, torch.Tensor]:
+        """Return the parameters of the step: one value each, or one a neuron."""
+
+    def hold(self, name: str, value: Value, *, learn: bool) -> None:
+        """Register a value as parameter (if it is to be learnt) or buffer.
+
+        Raises
+        ------
+        ParameterError
+            If it is not made of finite numbers, or does not fit the shape of the layer.
+        """
+        try:
+            tensor = torch.as_tensor(value).detach().clone()
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ParameterError(f"{self!r}: {name} = {value!r}; numbers are needed.") from error
+        if not tensor.is_floating_point():
+            tensor = tensor.to(torch.get_default_dtype())
+        if not torch.isfinite(tensor).all():
+            raise ParameterError(f"{self!r}: {name} = {value!r} is not finite.")
+        if self.shape is not None:
+            self._expanded(name, tensor, self.shape)
+        if learn:
+            self.register_parameter(name, nn.Parameter(tensor))
+        else:
+            self.register_buffer(name, tensor)
+
+    def forward(
+        self, x: Any, state: State | None = None
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Run the neurons over a sequence.
+
+        Parameters
+        ----------
+        x : [T, B, *shape] tensor
+            Input current; for a step with several inputs a dict of them, or one tensor for the
+            first (the others are then 0).
+        state : dict of [B, *shape] tensors, optional
+            Where to start; default: the running state if `stateful`, else the initial values.
+
+        Returns
+        -------
+        out : [T, B, *shape] tensor
+            Spikes (or the membrane, where the neuron does not spike).
+        state : dict of [B, *shape] tensors
+
+        Raises
+        ------
+        ParameterError
+            For a tensor of wrong shape or type.
+        """
+        outputs, final = self.run(self.step, x, state)
+        return outputs[0], final
+
+    def traces(self, x: Any, state: State | None = None) -> dict[str, torch.Tensor]:
+        """Return the output and all states at every step, differentiable; stores no state.
+
+        Parameters
+        ----------
+        x, state
+            As in `forward`.
+
+        Returns
+        -------
+        traces : dict of [T, B, *shape] tensors
+            By the name of the output and of each state.
+        """
+        step = self.step
+        names = tuple(dict.fromkeys((*step.outputs, *step.states)))
+        traced = Step(
+            step.name, step.states, step.inputs, step.parameters, step.program, names, step.strict
+        )
+        outputs, _ = self.run(traced, x, state, keep=False)
+        return dict(zip(names, outputs, strict=True))
+
+    def run(
+        self, step: Step, x: Any, state: State | None, *, keep: bool = True
+    ) -> tuple[Tensors, dict[str, torch.Tensor]]:
+        """Run a step with this layer's parameters; `forward` and `traces` differ in the outputs."""
+        inputs = self._inputs(x)
+        like = inputs[step.inputs[0]]
+        size, shape = like.shape[1:], like.shape[2:]
+        states = self._start(state, like)
+        with torch.autocast(like.device.type, enabled=False):
+            coefficients = {
+                n: self._expanded(n, v.to(like), shape) for n, v in self.coefficients().items()
+            }
+            outputs, final = _run(step, self.spike_grad, inputs, coefficients, states, size)
+        given = x if isinstance(x, torch.Tensor) else next(iter(x.values()))
+        outputs = tuple(o.to(given.dtype) if n not in step.states else o
+                        for n, o in zip(step.outputs, outputs, strict=True))  # fmt: skip
+        if self.stateful and keep:
+            for name, value in final.items():
+                setattr(self, _running(name), value.detach().clone())
+        return outputs, final
+
+    def initial(self, name: str) -> torch.Tensor | float:
+        """Return the value of a state before any input: 0, unless a buffer ``initial_<name>``."""
+        value: torch.Tensor | float = getattr(self, f"initial_{name}", 0.0)
+        return value
+
+    def reset_state(self) -> None:
+        """Forget the running state."""
+        if self.stateful:
+            for name in self.step.states:
+                kept = getattr(self, _running(name))
+                setattr(self, _running(name), kept.new_zeros(0))
+
+    def extra_repr(self) -> str:
+        """Return what the representation shows between the parentheses."""
+        return "" if self.shape is None else f"shape={self.shape}"
+
+    def _inputs(self, x: Any) -> dict[str, torch.Tensor]:
+        names = self.step.inputs
+        if isinstance(x, torch.Tensor):
+            given: Mapping[str, Any] = {names[0]: x}
+        elif isinstance(x, Mapping) and x:
+            given = x
+        else:
+            raise ParameterError(f"{self!r}: the input must be a tensor, not {type(x).__name__}.")
+        for name in given:
+            if name not in names:
+                raise unknown_name("input", name, names, repr(self))
+        first = next(iter(given.values()))
+        for value in given.values():
+            self._check(value, first.shape)
+        dtype = torch.float64 if first.dtype == torch.float64 else torch.float32
+        zero = None if len(given) == len(names) else torch.zeros_like(first, dtype=dtype)
+        return {n: given[n].to(dtype) if n in given else zero for n in names}  # type: ignore[misc]
+
+    def _check(self, x: Any, shape: torch.Size) -> None:
+        needed = f"[T, B, {', '.join(map(str, self.shape or ('...',)))}]"
+        if not isinstance(x, torch.Tensor) or not x.is_floating_point():
+            kind = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
+            raise ParameterError(f"{self!r}: the input is {kind}; a float tensor is needed.")
+        fits = x.dim() >= 2 and (self.shape is None or tuple(x.shape[2:]) == self.shape)
+        if not fits or x.shape != shape:
+            hint = ""
+            if self.shape is not None and tuple(x.shape[1:]) == self.shape:
+                hint = " For a single time step or a single sample, add the missing dimension."
+            raise ParameterError(
+                f"{self!r}: the input has shape {tuple(x.shape)}; {needed} is needed, with time "
+                f"first (for [B, T, ...] use x.transpose(0, 1)).{hint}"
+            )
+
+    def _start(self, state: State | None, like: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the state to start from, every tensor of shape [B, *shape]."""
+        states = {}
+        for name in state or {}:
+            if name not in self.step.states:
+                raise unknown_name("state", name, self.step.states, repr(self))
+        for name in self.step.states:
+            value = self.initial(name)
+            if state is not None and name in state:
+                value = state[name]
+            elif state is None and self.stateful and getattr(self, _running(name)).numel():
+                value = getattr(self, _running(name))
+            value = torch.as_tensor(value).to(like)
+            try:
+                states[name] = value.expand(like.shape[1:])
+            except RuntimeError as error:
+                raise ParameterError(
+                    f"{self!r}: state {name!r} has shape {tuple(value.shape)}, but the input "
+                    f"needs {tuple(like.shape[1:])}. Between batches of different size call "
+                    "neurosim.bridge.reset(model)."
+                ) from error
+        return states
+
+    def _expanded(self, name: str, value: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+        """Return a parameter as one value, or with the shape of the layer."""
+        if value.numel() == 1:
+            return value.reshape(())
+        try:
+            return value.expand(tuple(shape))
+        except RuntimeError as error:
+            raise ParameterError(
+                f"{self!r}: {name} has shape {tuple(value.shape)}, which does not fit a layer of "
+                f"shape {tuple(shape)}."
+            ) from error
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *arguments: Any) -> None:
+        # a running state may have any batch size: take over its shape before it is copied
+        for name in self.step.states if self.stateful else ():
+            saved = state_dict.get(prefix + _running(name))
+            if saved is not None:
+                setattr(self, _running(name), torch.empty_like(saved))
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
+
+
+def _running(state: str) -> str:
+    return f"running_{state}"
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def _run(
+    step: Step,
+    spike_grad: Any,
+    inputs: dict[str, torch.Tensor],
+    coefficients: dict[str, torch.Tensor],
+    states: dict[str, torch.Tensor],
+    size: torch.Size,
+) -> tuple[Tensors, dict[str, torch.Tensor]]:
+    """Run a step by kernel where that can be, else in plain PyTorch."""
+    like = inputs[step.inputs[0]]
+    if not isinstance(spike_grad, Surrogate) or like.device.type != "cpu":
+        fire = spike_grad if step.strict or not isinstance(spike_grad, Surrogate) else (
+            spike_grad.at_or_above)  # fmt: skip
+        return loop(step, fire, inputs, coefficients, states)
+    n_steps = like.shape[0]
+    outputs, final = Fused(step, spike_grad)(
+        {n: v.reshape(n_steps, -1) for n, v in inputs.items()},
+        coefficients,
+        {n: v.reshape(-1) for n, v in states.items()},
+    )
+    shape = (n_steps, *size)
+    return tuple(o.reshape(shape) for o in outputs), {s: v.reshape(size) for s, v in final.items()}
+
+
+def clamped(value: torch.Tensor) -> torch.Tensor:
+    """Return a decay factor limited to [0, 1], as snnTorch does in every forward pass."""
+    return value.clamp(0, 1)
