@@ -34,11 +34,18 @@ _LAZY: dict[str, str] = {
     # containers
     "Sequential": "neurosim.bridge.container",
     # events and connections
+    "EventBatch": "neurosim.bridge.events",
+    "Linear": "neurosim.bridge.connections",
+    "SpikeEvents": "neurosim.bridge.events",
+    "density": "neurosim.bridge.events",
+    "events_of": "neurosim.bridge.events",
     # training
     # continual learning
 }
 #: Submodules reachable as attributes.
 _MODULES: tuple[str, ...] = (
+    "connections",
+    "events",
     "kernels",
     "neurons",
     "surrogate",
