@@ -17,6 +17,7 @@ from neurosim.errors import FileFormatError, ParameterError
 BLOCK = 1 << 16
 #: A header is text; a longer line means that it is none.
 LONGEST_LINE = 1 << 16
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
 
 SensorSize = tuple[int, ...]
 
@@ -73,15 +74,21 @@ class Source:
         return body.view(dtype)
 
     def header(self, mark: bytes, end: str | None = None) -> tuple[list[str], int]:
-        """Return the lines of text that start with `mark`, without it, and where they end."""
+        """Return the lines of text that start with `mark`, without it, and where they end.
+
+        The header ends after the line `end`, or before a line that does not start with the mark or
+        is no text: events may happen to start with the mark's bytes.
+        """
         lines: list[str] = []
         at = 0
         while self.data[at : at + len(mark)].tobytes() == mark:
-            line = self.data[at : at + LONGEST_LINE].tobytes().partition(b"\n")
-            if not line[1]:
-                raise self.error(at, "a line of text with its end", "none in 64 KiB or the file")
-            lines.append(line[0][len(mark) :].decode("latin-1").strip())
-            at += len(line[0]) + 1
+            line, newline, _ = self.data[at : at + LONGEST_LINE].tobytes().partition(b"\n")
+            if _CONTROL.search(line):
+                break
+            if not newline:
+                raise self.error(at, "a line of text with its end", f"only {line[:40]!r}")
+            lines.append(line[len(mark) :].decode("latin-1").strip())
+            at += len(line) + 1
             if end is not None and lines[-1] == end:
                 break
         return lines, at

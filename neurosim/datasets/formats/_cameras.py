@@ -1,0 +1,28 @@
+"""The cameras of iniVation that the headers of AEDAT files name."""
+
+from __future__ import annotations
+
+import re
+
+_SIZES = {
+    "dvs128": (128, 128),
+    "davis128": (128, 128),
+    "davis208": (208, 192),
+    "davis240": (240, 180),
+    "davis346": (346, 260),
+    "davis640": (640, 480),
+    "dvxplorer": (640, 480),
+}
+
+
+def named_in(text: str) -> tuple[str, tuple[int, int] | None] | None:
+    """Return (family, (width, height) if known) of the camera that a text names, or None.
+
+    Families are ``dvs128``, ``davis`` and ``dvxplorer``; they share the layout of addresses.
+    """
+    found = re.search(r"dvs128|davis\s?\d*|dvxplorer", text.lower())
+    if not found:
+        return None
+    name = found[0].replace(" ", "")
+    family = "davis" if name.startswith("davis") else name
+    return family, _SIZES.get(name)
