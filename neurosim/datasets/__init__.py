@@ -18,6 +18,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     # file formats
     "formats.dispatch": ("read_events",),
     # data sets and loading
+    "sets.spoken_digits": ("SpokenDigits",),
     # transforms, encoders and generators
 }
 _LAZY = {name: module for module, names in _MODULES.items() for name in names}

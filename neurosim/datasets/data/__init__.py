@@ -1,0 +1,1 @@
+"""Data that ship with the package; see README.md beside this file for source and licence."""

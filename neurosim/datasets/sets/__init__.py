@@ -1,0 +1,1 @@
+"""Data sets: sequences of ``(recording, target)``, one module a set."""

@@ -1,0 +1,156 @@
+"""What a data set is."""
+
+from __future__ import annotations
+
+import abc
+import operator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neurosim.datasets.transforms.base import Transform
+from neurosim.errors import ParameterError, unknown_name
+
+
+class Dataset(abc.ABC):
+    """A sequence of ``(recording, target)``, read when asked for.
+
+    Parameters
+    ----------
+    targets : (n,) array_like of int
+        The class of every recording; known without reading one.
+    sensor_size : tuple of 3 int
+        Width, height and polarities; ``(channels, 1, 1)`` for audio.
+    classes : tuple of str
+        Names of the classes; a target is an index into it.
+    transform : callable, optional
+        Applied to the recording: a `neurosim.datasets.transforms.Transform`, which also receives
+        the random generator of `get`, or a function of the recording alone.
+    target_transform : callable, optional
+        Applied to the target.
+    options : dict
+        What else decides the content (split, ...); part of `describe`.
+    files : tuple of Path
+        The files that are read; part of `describe`.
+
+    Attributes
+    ----------
+    targets : (n,) int64
+    sensor_size, classes, transform, target_transform
+        As above.
+    """
+
+    def __init__(
+        self,
+        targets: ArrayLike,
+        *,
+        sensor_size: tuple[int, int, int],
+        classes: tuple[str, ...],
+        transform: Callable[..., Any] | None,
+        target_transform: Callable[[int], Any] | None,
+        options: dict[str, Any],
+        files: tuple[Path, ...],
+    ) -> None:
+        self.targets: NDArray[np.int64] = np.asarray(targets, np.int64)
+        self.sensor_size = sensor_size
+        self.classes = classes
+        self.transform = transform
+        self.target_transform = target_transform
+        self._options = options
+        self._files = files
+
+    @abc.abstractmethod
+    def read(self, index: int) -> NDArray[Any]:
+        """Return recording `index`, 0 <= index < len, without transforms."""
+
+    @property
+    @abc.abstractmethod
+    def dtype(self) -> np.dtype[Any]:
+        """Type of a recording's elements before transforms."""
+
+    @property
+    def ordering(self) -> str:
+        """The fields of an event in their order, such as ``"xytp"``; empty for images."""
+        return "".join(self.dtype.names or ())
+
+    def get(self, index: int, rng: np.random.Generator | None = None) -> tuple[Any, Any]:
+        """Return the recording and its target, both transformed.
+
+        Parameters
+        ----------
+        index : int
+            -len <= index < len.
+        rng : numpy.random.Generator, optional
+            Where random transforms draw from. Without it they depend on their seed and the
+            recording only, so that it always comes out the same.
+
+        Raises
+        ------
+        IndexError
+            If there is no such recording.
+        """
+        recording = self.read(self._position(index))
+        if isinstance(self.transform, Transform):
+            recording = self.transform(recording, rng)
+        elif self.transform is not None:
+            recording = self.transform(recording)
+        target: Any = int(self.targets[index])
+        return recording, target if self.target_transform is None else self.target_transform(target)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        return self.get(index)
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        return (self.get(index) for index in range(len(self)))
+
+    def __repr__(self) -> str:
+        options = "".join(f", {name}={value!r}" for name, value in self._options.items())
+        return f"{type(self).__name__}({len(self)} recordings{options})"
+
+    def describe(self) -> dict[str, Any]:
+        """Return what decides the content before transforms: options, and files with their age."""
+        files = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in self._files]
+        return {"class": type(self).__qualname__, "options": self._options, "files": files}
+
+    def _position(self, index: int) -> int:
+        try:
+            position = operator.index(index)
+        except TypeError:
+            raise TypeError(
+                f"{type(self).__name__}[{index!r}]: an index is a whole number; for several "
+                "recordings use neurosim.datasets.Subset."
+            ) from None
+        if not -len(self) <= position < len(self):
+            raise IndexError(
+                f"{type(self).__name__}[{position}]: there are {len(self)} recordings."
+            )
+        return position % len(self)
+
+
+def check_option(owner: str, name: str, value: object, allowed: tuple[str, ...]) -> None:
+    """Raise `UnknownNameError` unless `value` is one of the allowed words."""
+    if value not in allowed:
+        raise unknown_name(name, value, allowed, owner)
+
+
+def grouping(owner: str, channels: int, groups: int) -> int:
+    """Return how many neighbouring channels make one of `groups` groups.
+
+    Raises
+    ------
+    ParameterError
+        If `groups` does not divide the number of channels.
+    """
+    if isinstance(groups, bool) or groups < 1 or channels % groups:
+        divisors = ", ".join(str(n) for n in range(1, channels + 1) if channels % n == 0)
+        raise ParameterError(
+            f"{owner}: groups = {groups!r} does not divide the {channels} channels. "
+            f"Possible: {divisors}."
+        )
+    return channels // groups
