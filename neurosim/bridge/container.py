@@ -69,11 +69,11 @@ class Sequential(Layer):
         states: dict[str, Any] = {}
         for key, module in self.named_children():
             try:
-                if isinstance(module, Layer):
+                if _comes_from(module, "neurosim.bridge."):
                     x, after = module(x, given.get(key))
                     if after:
                         states[key] = after
-                elif _is_snntorch(module):
+                elif _comes_from(module, "snntorch."):
                     x, states[key] = _stepped(module, x, given.get(key))
                 else:
                     x = folded(module, x)
@@ -107,8 +107,9 @@ def folded(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return out.reshape(*x.shape[:2], *out.shape[1:])
 
 
-def _is_snntorch(module: nn.Module) -> bool:
-    return any(c.__module__.startswith("snntorch.") for c in type(module).__mro__)
+def _comes_from(module: nn.Module, package: str) -> bool:
+    """Return whether a module or what it derives from is defined in a package."""
+    return any(c.__module__.startswith(package) for c in type(module).__mro__)
 
 
 def _stepped(

@@ -1,8 +1,15 @@
 """Spiking neurons as layers."""
 
 from neurosim.bridge.layer import reset
+from neurosim.bridge.neurons.adaptive import ALIF, AdLIF
 from neurosim.bridge.neurons.base import Neuron
+from neurosim.bridge.neurons.dendritic import DendriticLIF
+from neurosim.bridge.neurons.lapicque import Lapicque
 from neurosim.bridge.neurons.leaky_integrator import LI
 from neurosim.bridge.neurons.lif import LIF
+from neurosim.bridge.neurons.synaptic import AlphaLIF, CubaLIF
 
-__all__ = ["LI", "LIF", "Neuron", "reset"]
+__all__ = [
+    "ALIF", "LI", "LIF", "AdLIF", "AlphaLIF", "CubaLIF", "DendriticLIF", "Lapicque", "Neuron",
+    "reset",
+]  # fmt: skip

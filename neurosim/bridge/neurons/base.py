@@ -102,8 +102,8 @@ class Neuron(Layer):
         Parameters
         ----------
         x : [T, B, *shape] tensor
-            Input current; for a step with several inputs a dict of them, or one tensor for the
-            first (the others are then 0).
+            Input current. For a step with several inputs [T, B, n_inputs, *shape], or a dict of
+            them in which those left out are 0.
         state : dict of [B, *shape] tensors, optional
             Where to start; default: the running state if `stateful`, else the initial values.
 
@@ -181,8 +181,15 @@ class Neuron(Layer):
 
     def _inputs(self, x: Any) -> dict[str, torch.Tensor]:
         names = self.step.inputs
-        if isinstance(x, torch.Tensor):
+        if isinstance(x, torch.Tensor) and len(names) == 1:
             given: Mapping[str, Any] = {names[0]: x}
+        elif isinstance(x, torch.Tensor):
+            if x.dim() < 3 or x.shape[2] != len(names):
+                raise ParameterError(
+                    f"{self!r}: the input has shape {tuple(x.shape)}; [T, B, {len(names)}, ...] "
+                    f"is needed, with one slice for each of {', '.join(names)}, or a dict of them."
+                )
+            given = dict(zip(names, x.unbind(2), strict=True))
         elif isinstance(x, Mapping) and x:
             given = x
         else:
