@@ -12,12 +12,17 @@ from neurosim.io import download
 
 DATA = np.random.default_rng(1).bytes(3_000_000)
 SHA256 = hashlib.sha256(DATA).hexdigest()
+MD5 = hashlib.md5(DATA).hexdigest()
 
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         server = self.server
         server.requests.append(self.headers.get("Range"))
+        server.paths.append(self.path)
+        if self.path in server.gone:
+            self.send_error(404)
+            return
         if server.status:
             self.send_error(server.status)
             return
@@ -47,7 +52,7 @@ class Handler(BaseHTTPRequestHandler):
 def server():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.data, server.ranges, server.status, server.breaks_after = DATA, True, 0, None
-    server.requests = []
+    server.requests, server.paths, server.gone = [], [], ("/gone.bin",)
     server.url = f"http://127.0.0.1:{server.server_address[1]}/brain.bin"
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -148,12 +153,43 @@ def test_nobody_there(server, tmp_path):
         download(server.url, tmp_path / "brain.bin", sha256=SHA256, attempts=2, pause=0.0)
 
 
+def test_places_are_tried_in_turn(server, tmp_path):
+    here = server.url.removesuffix("brain.bin")
+    places = [here + "gone.bin", here + "second.bin", here + "third.bin"]
+    assert download(places, tmp_path / "brain.bin", md5=MD5).read_bytes() == DATA
+    assert server.paths == ["/gone.bin", "/second.bin"]
+
+
+def test_a_second_place_continues_what_the_first_began(server, tmp_path):
+    server.breaks_after = 2_000_000
+    places = [server.url, server.url + "?2"]
+    path = download(places, tmp_path / "brain.bin", sha256=SHA256, attempts=1)
+    assert path.read_bytes() == DATA
+    assert server.requests == [None, "bytes=2000000-"]
+
+
+def test_no_place_has_it(server, tmp_path):
+    here = server.url.removesuffix("brain.bin")
+    server.data = b"other"
+    with pytest.raises(DownloadError) as caught:
+        download([here + "gone.bin", server.url], tmp_path / "brain.bin", md5=MD5)
+    message = str(caught.value)
+    assert "brain.bin could not be fetched from any of 2 places:" in message
+    assert f"- {here}gone.bin: the server answers 404" in message
+    assert f"- {server.url} is not the file asked for: its MD5 is" in message
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("url", "options", "message"),
     [
         ("file:///etc/passwd", {}, "https://"),
         ("https://x", {"sha256": "abc"}, "64 hexadecimal digits"),
         ("https://x", {"attempts": 0}, "attempts = 0"),
+        ([], {}, "url is empty"),
+        (["https://x", "ftp://x"], {}, "ftp://x"),
+        ("https://x", {"sha256": None}, "sha256 or md5 is needed"),
+        ("https://x", {"md5": "12"}, "32 hexadecimal digits"),
     ],
 )
 def test_bad_arguments(tmp_path, url, options, message):
