@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -176,6 +177,83 @@ def test_lapicque_completes_the_circuit(given: dict[str, float], expected: tuple
     assert torch.allclose(ours.C, theirs.C.float())
     for held, value in zip((ours.R, ours.C), expected, strict=True):
         assert value is None or held == value
+
+
+RECURRENT_RESETS = {"subtract": "subtract", "zero_all": "zero", "none": "none"}
+
+
+@pytest.mark.parametrize("reset", RECURRENT_RESETS)
+@pytest.mark.parametrize("kind", ["all", "each", "conv"])
+def test_recurrent_lif_is_rleaky(reset: str, kind: str):
+    dtype = torch.float64
+    beta, threshold = per_neuron(0.5, 0.95, dtype), per_neuron(0.6, 1.4, dtype)
+    learn = {"learn_beta": True, "learn_threshold": True}
+    V = torch.nn.Parameter(per_neuron(-1, 1, dtype))
+    form = {"all": {"linear_features": N}, "each": {"all_to_all": False, "V": V},
+            "conv": {"conv2d_channels": 1, "kernel_size": 3}}[kind]  # fmt: skip
+    theirs = snn.RLeaky(
+        beta=beta, threshold=threshold, reset_mechanism=RECURRENT_RESETS[reset],
+        spike_grad=PSI, **form, **learn,
+    ).double()  # fmt: skip
+    neuron = bridge.LIF(beta=beta, threshold=threshold, reset=reset, **learn)
+    connection = (
+        nn.Parameter(V.detach().clone()) if kind == "each" else copy.deepcopy(theirs.recurrent)
+    )
+    ours = bridge.Recurrent(neuron, connection)
+    names = {"neuron.beta": "beta", "neuron.threshold": "threshold"} | (
+        {"V": "recurrent.V"} if kind == "each"
+        else {f"connection.{n}": f"recurrent.{n}" for n in ("weight", "bias")}
+    )  # fmt: skip
+    compare_recurrent(
+        ours, theirs, ("spk", "mem"), names, (B, 1, 5, N) if kind == "conv" else (B, N)
+    )
+
+
+@pytest.mark.parametrize("reset", RESETS)
+def test_recurrent_cuba_lif_is_rsynaptic(reset: str):
+    dtype = torch.float64
+    alpha, beta = per_neuron(0.3, 0.9, dtype), per_neuron(0.9, 0.5, dtype)
+    learn = {"learn_alpha": True, "learn_beta": True}
+    theirs = snn.RSynaptic(
+        alpha, beta, linear_features=N, reset_mechanism=reset, spike_grad=PSI, **learn
+    ).double()
+    neuron = bridge.CubaLIF(alpha=alpha, beta=beta, reset=reset, **learn)
+    ours = bridge.Recurrent(neuron, copy.deepcopy(theirs.recurrent))
+    names = {"neuron.alpha": "alpha", "neuron.beta": "beta"}
+    names |= {f"connection.{n}": f"recurrent.{n}" for n in ("weight", "bias")}
+    compare_recurrent(ours, theirs, ("spk", "syn", "mem"), names, (B, N))
+
+
+def compare_recurrent(
+    ours: bridge.Recurrent,
+    theirs: nn.Module,
+    names: tuple[str, ...],
+    learnt: dict[str, str],
+    shape: tuple[int, ...],
+) -> None:
+    """Compare spikes exactly, states and gradients to rounding: sums are in another order."""
+    torch.manual_seed(2)
+    x = (0.8 * torch.randn(T, *shape, dtype=torch.float64)).requires_grad_()
+    y = x.detach().clone().requires_grad_()
+    start = {n: torch.rand(shape, dtype=torch.float64, requires_grad=True) for n in names}
+    begin = {n: v.detach().clone().requires_grad_() for n, v in start.items()}
+    out, state = ours(x, start)
+    final, spikes = dict(begin), []
+    for row in y.unbind(0):
+        spk, *after = theirs(row, **final)
+        final = {"spk": spk, **dict(zip(names[1:], after, strict=True))}
+        spikes.append(spk)
+    expected = torch.stack(spikes)
+    assert 0.02 < expected.mean() < 0.98, "the case is empty"
+    assert torch.equal(out, expected)
+    weight = torch.randn_like(out)
+    (out * weight).sum().add(sum(s.square().sum() for s in state.values())).backward()
+    (expected * weight).sum().add(sum(final[n].square().sum() for n in state)).backward()
+    pairs = {"x": (x.grad, y.grad)} | {n: (start[n].grad, begin[n].grad) for n in names}
+    pairs |= {a: (ours.get_parameter(a).grad, theirs.get_parameter(b).grad)
+              for a, b in learnt.items()}  # fmt: skip
+    for name, (a, b) in pairs.items():
+        assert (a - b).abs().max() < 1e-11 * b.abs().max().clamp(min=1e-3), name
 
 
 @settings(deadline=None, max_examples=15)

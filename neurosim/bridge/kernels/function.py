@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 from torch.autograd.function import once_differentiable
 
-from neurosim.bridge.kernels.emit import Variant, emit
+from neurosim.bridge.kernels.emit import Variant, emit_backward, emit_forward
 from neurosim.bridge.kernels.step import Program, Step, lower
 from neurosim.bridge.kernels.threads import run_blocks
 from neurosim.bridge.surrogate import Surrogate
@@ -22,12 +21,24 @@ from neurosim.engines.cpu.compile import load
 _TAPE = 1 << 18
 _LARGEST, _SMALLEST = 1024, 64
 Tensors = tuple[torch.Tensor, ...]
+Kernel = Callable[..., None]
 
 
 @cache
-def _module(step: Step, psi: str, psi_names: tuple[str, ...], variant: Variant) -> ModuleType:
+def _forward(step: Step, variant: Variant, recurrent: bool) -> Kernel:
+    source = emit_forward(lower(step), variant, recurrent=recurrent)
+    kernel: Kernel = load(f"bridge_{step.name}", source).forward
+    return kernel
+
+
+@cache
+def _backward(
+    step: Step, variant: Variant, psi: str, psi_names: tuple[str, ...], wanted: frozenset[str]
+) -> Kernel:
     surrogate = Surrogate("kernel", psi, tuple((n, 0.0) for n in psi_names))
-    return load(f"bridge_{step.name}", emit(lower(step), surrogate.expression, psi_names, variant))
+    source = emit_backward(lower(step), variant, surrogate.expression, psi_names, wanted)
+    kernel: Kernel = load(f"bridge_{step.name}_gradient", source).backward
+    return kernel
 
 
 @dataclass(frozen=True)
@@ -48,21 +59,23 @@ class Fused:
         """The lowered step."""
         return lower(self.step)
 
-    def module(
-        self, dtype: torch.dtype, per_neuron: frozenset[str], wanted: frozenset[str]
-    ) -> ModuleType:
-        """Return the compiled kernels of a variant."""
-        names = tuple(n for n, _ in self.surrogate.parameters)
-        precision = "float64" if dtype == torch.float64 else "float32"
-        return _module(
-            self.step, self.surrogate.text, names, Variant(precision, per_neuron, wanted)
-        )
+    def forward(
+        self, dtype: torch.dtype, per_neuron: frozenset[str], *, recurrent: bool = False
+    ) -> Kernel:
+        """Return the compiled forward kernel of a variant."""
+        return _forward(self.step, Variant(_precision(dtype), per_neuron), recurrent)
 
-    def source(self, precision: str = "float32") -> str:
-        """Return the source of the kernels with scalar parameters, all of them learnt."""
+    def backward(
+        self, dtype: torch.dtype, per_neuron: frozenset[str], wanted: frozenset[str]
+    ) -> Kernel:
+        """Return the compiled backward kernel of a variant."""
         names = tuple(n for n, _ in self.surrogate.parameters)
-        variant = Variant(precision, wanted=frozenset(self.step.parameters))
-        return emit(self.program, self.surrogate.expression, names, variant)
+        variant = Variant(_precision(dtype), per_neuron)
+        return _backward(self.step, variant, self.surrogate.text, names, wanted)
+
+    def psi(self, dtype: torch.dtype) -> np.ndarray:
+        """Return the parameters of the surrogate as the backward kernel takes them."""
+        return np.array([v for _, v in self.surrogate.parameters], _precision(dtype))
 
     def __call__(
         self,
@@ -97,6 +110,20 @@ class Fused:
         return results[:n], dict(zip(step.states, results[n:], strict=True))
 
 
+def _precision(dtype: torch.dtype) -> str:
+    return "float64" if dtype == torch.float64 else "float32"
+
+
+def varied(step: Step, parameters: Sequence[torch.Tensor]) -> frozenset[str]:
+    """Return the parameters that have one value a neuron."""
+    return frozenset(p for p, v in zip(step.parameters, parameters, strict=True) if v.numel() > 1)
+
+
+def chosen(names: Sequence[str], flags: Sequence[bool]) -> frozenset[str]:
+    """Return the names whose flag is set."""
+    return frozenset(n for n, flag in zip(names, flags, strict=True) if flag)
+
+
 def arrays(tensors: Any) -> list[np.ndarray]:
     """Return contiguous arrays that share memory with tensors where those are contiguous."""
     return [t.detach().contiguous().numpy() for t in tensors]
@@ -119,20 +146,15 @@ class _Node(torch.autograd.Function):
         parameters = flat[n_inputs : n_inputs + n_parameters]
         needs = ctx.needs_input_grad[1 + n_inputs : 1 + n_inputs + n_parameters]
         ctx.fused = fused
-        ctx.per_neuron = frozenset(
-            p for p, v in zip(step.parameters, parameters, strict=True) if v.numel() > 1
-        )
-        ctx.wanted = frozenset(p for p, n in zip(step.parameters, needs, strict=True) if n)
+        ctx.per_neuron, ctx.wanted = varied(step, parameters), chosen(step.parameters, needs)
         ctx.save_for_backward(*flat)
         outputs = tuple(torch.empty_like(first, memory_format=torch.contiguous_format)
                         for _ in step.outputs)  # fmt: skip
         ends = tuple(first.new_empty(first.shape[1]) for _ in step.states)
-        # the variant that the backward pass will need: one module compiles both on demand
-        module = fused.module(first.dtype, ctx.per_neuron, ctx.wanted)
         total = first.shape[1]
         size = block_size(first.shape[0], len(step.states), first.element_size(), total)
         run_blocks(
-            module.forward, -(-total // size), first.numel(), size,
+            fused.forward(first.dtype, ctx.per_neuron), -(-total // size), first.numel(), size,
             *arrays(flat), *arrays(outputs), *arrays(ends),
         )  # fmt: skip
         return (*outputs, *ends)
@@ -145,15 +167,14 @@ class _Node(torch.autograd.Function):
         first, total = flat[0], flat[0].shape[1]
         n_inputs = len(step.inputs)
         parameters = flat[n_inputs : n_inputs + len(step.parameters)]
-        module = fused.module(first.dtype, ctx.per_neuron, ctx.wanted)
         by_input = [torch.empty(first.shape, dtype=first.dtype) for _ in step.inputs]
         by_lane = [first.new_empty(total) for p in step.parameters if p in ctx.wanted]
         by_state = [first.new_empty(total) for _ in step.states]
-        psi = np.array([v for _, v in fused.surrogate.parameters], by_state[0].numpy().dtype)
         size = block_size(first.shape[0], len(step.states), first.element_size(), total)
+        kernel = fused.backward(first.dtype, ctx.per_neuron, ctx.wanted)
         run_blocks(
-            module.backward, -(-total // size), 3 * first.numel(), size,
-            *arrays(flat), psi, *arrays(gradients),
+            kernel, -(-total // size), 3 * first.numel(), size,
+            *arrays(flat), fused.psi(first.dtype), *arrays(gradients),
             *arrays(by_input), *arrays(by_lane), *arrays(by_state),
         )  # fmt: skip
         lanes = iter(by_lane)

@@ -7,9 +7,10 @@ from neurosim.bridge.neurons.dendritic import DendriticLIF
 from neurosim.bridge.neurons.lapicque import Lapicque
 from neurosim.bridge.neurons.leaky_integrator import LI
 from neurosim.bridge.neurons.lif import LIF
+from neurosim.bridge.neurons.recurrent import Recurrent
 from neurosim.bridge.neurons.synaptic import AlphaLIF, CubaLIF
 
 __all__ = [
     "ALIF", "LI", "LIF", "AdLIF", "AlphaLIF", "CubaLIF", "DendriticLIF", "Lapicque", "Neuron",
-    "reset",
+    "Recurrent", "reset",
 ]  # fmt: skip

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import abc
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -18,6 +18,14 @@ from neurosim.errors import ParameterError, unknown_name
 
 #: A parameter as the user gives it: one value, or one a neuron.
 Value = float | Sequence[float] | torch.Tensor
+
+
+class Ready(NamedTuple):
+    """What a run needs, checked and converted; by name."""
+
+    inputs: dict[str, torch.Tensor]
+    coefficients: dict[str, torch.Tensor]
+    states: dict[str, torch.Tensor]
 
 
 class Neuron(Layer):
@@ -142,25 +150,43 @@ class Neuron(Layer):
         outputs, _ = self.run(traced, x, state, keep=False)
         return dict(zip(names, outputs, strict=True))
 
-    def run(
-        self, step: Step, x: Any, state: State | None, *, keep: bool = True
-    ) -> tuple[Tensors, dict[str, torch.Tensor]]:
-        """Run a step with this layer's parameters; `forward` and `traces` differ in the outputs."""
+    def prepare(
+        self,
+        step: Step,
+        x: Any,
+        state: State | None,
+        extra: Mapping[str, torch.Tensor] | None = None,
+    ) -> Ready:
+        """Return checked inputs, coefficients and starting states for a step."""
         inputs = self._inputs(x)
         like = inputs[step.inputs[0]]
-        size, shape = like.shape[1:], like.shape[2:]
-        states = self._start(state, like)
         with torch.autocast(like.device.type, enabled=False):
-            coefficients = {
-                n: self._expanded(n, v.to(like), shape) for n, v in self.coefficients().items()
-            }
-            outputs, final = _run(step, self.spike_grad, inputs, coefficients, states, size)
+            given = self.coefficients() | dict(extra or {})
+            coefficients = {n: self._expanded(n, v.to(like), like.shape[2:])
+                            for n, v in given.items()}  # fmt: skip
+        return Ready(inputs, coefficients, self._start(step, state, like))
+
+    def run(
+        self,
+        step: Step,
+        x: Any,
+        state: State | None,
+        *,
+        extra: Mapping[str, torch.Tensor] | None = None,
+        keep: bool = True,
+    ) -> tuple[Tensors, dict[str, torch.Tensor]]:
+        """Run a step with this layer's parameters; `forward` and `traces` differ in the outputs."""
+        ready = self.prepare(step, x, state, extra)
+        size = ready.inputs[step.inputs[0]].shape[1:]
+        with torch.autocast(ready.inputs[step.inputs[0]].device.type, enabled=False):
+            outputs, final = _run(
+                step, self.spike_grad, ready.inputs, ready.coefficients, ready.states, size
+            )
         given = x if isinstance(x, torch.Tensor) else next(iter(x.values()))
         outputs = tuple(o.to(given.dtype) if n not in step.states else o
                         for n, o in zip(step.outputs, outputs, strict=True))  # fmt: skip
         if self.stateful and keep:
-            for name, value in final.items():
-                setattr(self, _running(name), value.detach().clone())
+            keep_running(self, final)
         return outputs, final
 
     def initial(self, name: str) -> torch.Tensor | float:
@@ -171,9 +197,7 @@ class Neuron(Layer):
     def reset_state(self) -> None:
         """Forget the running state."""
         if self.stateful:
-            for name in self.step.states:
-                kept = getattr(self, _running(name))
-                setattr(self, _running(name), kept.new_zeros(0))
+            clear_running(self, self.step.states)
 
     def extra_repr(self) -> str:
         """Return what the representation shows between the parentheses."""
@@ -219,28 +243,41 @@ class Neuron(Layer):
                 f"first (for [B, T, ...] use x.transpose(0, 1)).{hint}"
             )
 
-    def _start(self, state: State | None, like: torch.Tensor) -> dict[str, torch.Tensor]:
+    def _start(
+        self, step: Step, state: State | None, like: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
         """Return the state to start from, every tensor of shape [B, *shape]."""
         states = {}
         for name in state or {}:
-            if name not in self.step.states:
-                raise unknown_name("state", name, self.step.states, repr(self))
-        for name in self.step.states:
+            if name not in step.states:
+                raise unknown_name("state", name, step.states, repr(self))
+        for name in step.states:
             value = self.initial(name)
             if state is not None and name in state:
                 value = state[name]
             elif state is None and self.stateful and getattr(self, _running(name)).numel():
                 value = getattr(self, _running(name))
-            value = torch.as_tensor(value).to(like)
-            try:
-                states[name] = value.expand(like.shape[1:])
-            except RuntimeError as error:
-                raise ParameterError(
-                    f"{self!r}: state {name!r} has shape {tuple(value.shape)}, but the input "
-                    f"needs {tuple(like.shape[1:])}. Between batches of different size call "
-                    "neurosim.bridge.reset(model)."
-                ) from error
+            states[name] = self.fitted(name, value, like)
         return states
+
+    def fitted(self, name: str, value: Any, like: torch.Tensor) -> torch.Tensor:
+        """Return a state with the type of an input [T, B, *shape] and the shape [B, *shape].
+
+        Raises
+        ------
+        ParameterError
+            If its shape does not fit.
+        """
+        value = torch.as_tensor(value).to(like)
+        try:
+            fitted: torch.Tensor = value.expand(like.shape[1:])
+        except RuntimeError as error:
+            raise ParameterError(
+                f"{self!r}: state {name!r} has shape {tuple(value.shape)}, but the input needs "
+                f"{tuple(like.shape[1:])}. Between batches of different size call "
+                "neurosim.bridge.reset(model)."
+            ) from error
+        return fitted
 
     def _expanded(self, name: str, value: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
         """Return a parameter as one value, or with the shape of the layer."""
@@ -255,16 +292,39 @@ class Neuron(Layer):
             ) from error
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *arguments: Any) -> None:
-        # a running state may have any batch size: take over its shape before it is copied
-        for name in self.step.states if self.stateful else ():
-            saved = state_dict.get(prefix + _running(name))
-            if saved is not None:
-                setattr(self, _running(name), torch.empty_like(saved))
+        adopt_shapes(self, self.step.states if self.stateful else (), state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *arguments)
 
 
 def _running(state: str) -> str:
     return f"running_{state}"
+
+
+def keep_running(layer: nn.Module, states: Mapping[str, Any]) -> None:
+    """Store states in the buffers of a stateful layer, cut from the graph."""
+    for name, value in states.items():
+        if not isinstance(value, torch.Tensor):
+            raise ParameterError(
+                f"{layer!r}: the state {name!r} of the connection cannot be kept; pass states "
+                "explicitly instead of stateful=True."
+            )
+        setattr(layer, _running(name), value.detach().clone())
+
+
+def clear_running(layer: nn.Module, names: Iterable[str]) -> None:
+    """Empty the buffers of a stateful layer."""
+    for name in names:
+        setattr(layer, _running(name), getattr(layer, _running(name)).new_zeros(0))
+
+
+def adopt_shapes(
+    layer: nn.Module, names: Iterable[str], state_dict: Mapping[str, Any], prefix: str
+) -> None:
+    """Give running states the shapes of saved ones, before those are copied into them."""
+    for name in names:
+        saved = state_dict.get(prefix + _running(name))
+        if saved is not None:
+            setattr(layer, _running(name), torch.empty_like(saved))
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]

@@ -42,7 +42,7 @@ def decay(
     return torch.exp(-dt / constant).to(torch.get_default_dtype())
 
 
-def checked_reset(what: str, reset: str) -> str:
+def checked_reset(what: str, reset: str, allowed: Sequence[str] = RESETS) -> str:
     """Return a reset mechanism if it is one.
 
     Raises
@@ -50,8 +50,8 @@ def checked_reset(what: str, reset: str) -> str:
     ParameterError
         If it is not.
     """
-    if reset not in RESETS:
-        raise ParameterError(f"{what}: reset = {reset!r} is not one of {', '.join(RESETS)}.")
+    if reset not in allowed:
+        raise ParameterError(f"{what}: reset = {reset!r} is not one of {', '.join(allowed)}.")
     return reset
 
 
@@ -95,7 +95,9 @@ class LIF(Neuron):
     tau, dt : float or tensor; float
         Instead of `beta`: time constant, and step in the same unit; beta = exp(-dt/tau).
     threshold : float or tensor, default 1
-    reset : {"subtract", "zero", "none"}
+    reset : {"subtract", "zero", "zero_all", "none"}
+        ``"zero_all"`` sets mem[t] to 0 where r is 1, so that the input of the step is lost, too
+        (what snnTorch's ``RLeaky`` calls zero).
     spike_grad : Surrogate or callable, optional
         Default ``atan(alpha=2)``.
     reset_delay : bool, default True
@@ -148,8 +150,9 @@ class LIF(Neuron):
         update = {
             "subtract": "mem = beta*mem + x - r*threshold",
             "zero": "mem = beta*((1 - r)*mem) + x",
+            "zero_all": "mem = beta*mem + x; mem = mem - r*mem",
             "none": "mem = beta*mem + x",
-        }[checked_reset(name, reset)]
+        }[checked_reset(name, reset, (*RESETS, "zero_all"))]
         lines = (earlier_spike(**delay), update, spike_lines(reset, graded=graded, **delay))
         parameters = ("beta", "threshold", *(("graded",) if graded else ()))
         step = Step(name, ("mem",), ("x",), parameters, "\n".join(lines))
