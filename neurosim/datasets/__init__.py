@@ -16,7 +16,17 @@ from typing import Any
 #: Public names by the module that defines them, imported on first use. One line a module.
 _MODULES: dict[str, tuple[str, ...]] = {
     # file formats
-    "formats.dispatch": ("read_events",),
+    "formats.aedat2": ("read_aedat2", "write_aedat2"),
+    "formats.aedat3": ("read_aedat3", "write_aedat3"),
+    "formats.aedat4": ("read_aedat4", "write_aedat4"),
+    "formats.dat": ("read_dat", "write_dat"),
+    "formats.dispatch": ("event_format", "read_events"),
+    "formats.evt2": ("read_evt2", "write_evt2"),
+    "formats.evt3": ("read_evt3", "write_evt3"),
+    "formats.nmnist": ("read_nmnist", "write_nmnist"),
+    "formats.ntidigits": ("NTidigitsFile", "read_ntidigits"),
+    "formats.shd": ("ShdFile", "read_shd", "write_shd"),
+    "formats.structured": ("AUDIO", "VISION", "from_structured", "make_events", "to_structured"),
     # data sets and loading
     "sets.spoken_digits": ("SpokenDigits",),
     # transforms, encoders and generators

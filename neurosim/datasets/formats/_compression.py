@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from neurosim.datasets.formats._source import Source
-from neurosim.errors import require
+from neurosim.errors import FileFormatError, require
 
 #: Codes in the header of AEDAT 4 and their names here.
 CODES = {0: "none", 1: "lz4", 2: "lz4_high", 3: "zstd", 4: "zstd_high"}
@@ -41,9 +41,9 @@ def decompress(source: Source, at: int, data: bytes, code: int) -> bytes:
                 limit = min(4 + int.from_bytes(b"".join(pieces)[:4], "little"), _LARGEST - 1)
             if total > limit:
                 raise source.error(at, f"a packet that unfolds to {limit} bytes", "more")
+    except FileFormatError:
+        raise
     except errors as error:
-        if isinstance(error, ValueError) and "damaged" in str(error):
-            raise
         raise source.error(at, f"{len(data)} bytes of {name}", f"damage: {error}") from error
     return b"".join(pieces)
 
