@@ -139,7 +139,7 @@ def test_weights_too_small_to_add_do_no_harm(precision):
     simulation = ns.Simulation(net, engine=engine)
     simulation.run(1.0)
     assert (
-        max(listed.max() for t in simulation._runner.threads for listed in t.n_touched.values())
+        max(box.n_touched.max() for t in simulation._runner.threads for box in t.inboxes.values())
         <= 2
     )
     simulation.run(5.0)
@@ -219,7 +219,7 @@ def test_auto_decides_alike_after_a_checkpoint(tmp_path):
 
 def test_auto_decides_at_fixed_steps():
     assert [strategy.next_decision(s) for s in (0, 63, 64, 1023, 1024, 2047, 5000)] == [
-        64, 64, 256, 1024, 2048, 2048, 5120,
+        64, 64, 256, 1024, 2048, 2048, 6144,
     ]  # fmt: skip
 
 

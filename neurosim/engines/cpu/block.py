@@ -9,6 +9,7 @@ import numpy as np
 
 from neurosim.engines.cpu.codegen import Kernel
 from neurosim.engines.cpu.kernels import layout as L
+from neurosim.engines.cpu.records import Record
 from neurosim.lower.model import LoweredModel
 from neurosim.lower.sleep import Sleep
 
@@ -63,13 +64,18 @@ class Block:
             L.NOISE: np.zeros((kernel.n_noise, padded), dtype),
             L.SCRATCH: np.zeros(padded if kernel.n_noise else 0),
         }
+        self.record = Record(len(self.states), len(model.receptors), np.dtype(dtype).itemsize)
+        self.records = self.record.allocate(padded if sleep is not None else 0)
         if sleep is not None:
             self._owned[L.TABLES] = np.ascontiguousarray(sleep.tables.astype(dtype))
+            self._owned[L.RECORDS] = self.records
         self._arrays = [self._padded(a, dtype) for a in kernel.arrays]
         self.table = np.zeros(L.STATES + len(self.states) + len(self._arrays) + 64, np.int64)
         self.table[L.N], self.table[L.N_REAL], self.table[L.STATUS] = padded, self.n, -1
         for column, array in self._owned.items():
             self.table[column] = array.ctypes.data
+        self.table[L.RECORD_BYTES] = self.record.nbytes
+        self.table[L.MARKS] = self.records.ctypes.data + self.record.mark
         rows = [*self.states.values(), *self._arrays]
         for k, array in enumerate(rows):
             self.table[L.STATES + k] = array.ctypes.data
@@ -80,6 +86,27 @@ class Block:
         return np.ascontiguousarray(
             np.pad(part, (0, self.padded - self.n), mode="edge").astype(dtype)
         )
+
+    def to_records(self) -> None:
+        """Copy the neurons from the arrays of the clock strategy into their records."""
+        record, records = self.record, self.records
+        numbers = record.numbers(records, self.injected.dtype)
+        numbers[:] = L.UNTOUCHED
+        for k, values in enumerate(self.states.values()):
+            numbers[:, k] = values
+        record.field(records, record.last)[:] = self.last
+        record.field(records, record.until)[:] = self.until
+        record.field(records, record.mark)[:] = self.is_awake
+
+    def from_records(self) -> None:
+        """Copy the neurons from their records into the arrays."""
+        record, records = self.record, self.records
+        numbers = record.numbers(records, self.injected.dtype)
+        for k, values in enumerate(self.states.values()):
+            values[:] = numbers[:, k]
+        self.last[:] = record.field(records, record.last)
+        self.until[:] = record.field(records, record.until)
+        self.is_awake[:] = record.field(records, record.mark)
 
     @property
     def nbytes(self) -> int:

@@ -11,7 +11,8 @@ from neurosim.engines.cpu.kernels import layout as L
 from neurosim.lower.sleep import advanced, sleep_of
 
 if TYPE_CHECKING:
-    from neurosim.engines.cpu.runner import CpuRunner, Thread
+    from neurosim.engines.cpu.runner import CpuRunner
+    from neurosim.engines.cpu.thread import Thread
 
 _PER_NEURON = ("until", "last", "is_awake", "injected", "substep")
 
@@ -21,6 +22,11 @@ def state_of(runner: CpuRunner) -> dict[str, Any]:
     populations = {}
     for index in runner.kernels:
         blocks = [t.blocks[index] for t in runner.threads]
+        if runner.event[index]:
+            for thread in runner.threads:
+                thread.blocks[index].from_records()
+                thread.fold(index)
+                thread.list_touched(index)
         saved: dict[str, Any] = {
             name: np.concatenate([getattr(b, name)[: b.n] for b in blocks]) for name in _PER_NEURON
         }
@@ -47,11 +53,9 @@ def state_of(runner: CpuRunner) -> dict[str, Any]:
 
 def _view(runner: CpuRunner, thread: Thread, index: int) -> np.ndarray:
     """Return the part of a thread's ring that belongs to a population: slot, receptor, neuron."""
-    first = int(thread.pops[index, L.P_CHANNEL])
     receptors = len(runner.plan.populations[index].receptors)
     padded = int(runner.parts.padded[thread.me, index])
-    rows = thread.ring.reshape(runner.slots, -1)[:, first : first + receptors * padded]
-    return rows.reshape(runner.slots, receptors, padded)
+    return thread.rows(index).reshape(runner.slots, receptors, padded)
 
 
 def _pending(runner: CpuRunner, index: int) -> tuple[np.ndarray, ...]:
@@ -123,5 +127,4 @@ def _resume_sleep(thread: Thread, index: int) -> None:
     listed = np.flatnonzero(block.is_awake[: block.n])
     block.awake[: listed.size] = listed
     block.table[L.N_AWAKE] = listed.size
-    thread.list_touched(index)
-    thread.pops[index, L.P_EVENT] = 1
+    thread.resume_sleep(index)

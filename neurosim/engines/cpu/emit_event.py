@@ -2,7 +2,8 @@
 
 See `neurosim.lower.sleep` for the bound. A neuron carries the step of its last update; it is
 advanced over the steps that passed by tabulated powers of its propagator. During the refractory
-time the held states stand still and the others decay.
+time the held states stand still and the others decay. While a population sleeps, each neuron is a
+record (see `records`); `settle` alone looks at the arrays of the clock strategy.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from neurosim.engines.cpu.emit_step import Lines, StepEmitter, indent
 from neurosim.engines.cpu.kernels import layout
+from neurosim.engines.cpu.records import Record
 from neurosim.lower.model import LoweredModel
 from neurosim.lower.sleep import Sleep
 
@@ -18,17 +20,24 @@ if TYPE_CHECKING:
     from neurosim.engines.cpu.codegen import Coefficients
 
 
-#: Entries of the list of touched neurons that memory is asked for ahead of their use.
-_AHEAD = 12
+#: Events whose neurons are asked for ahead of their use (the driver asks for the first ones).
+_AHEAD = 32
+_DIGIT = layout.BASE.bit_length() - 1
 
 
-def event_lines(model: LoweredModel, sleep: Sleep, coefficients: Coefficients) -> Lines:
+def event_lines(
+    model: LoweredModel, sleep: Sleep, coefficients: Coefficients, itemsize: int
+) -> Lines:
     """Return the kernels of the event strategy: event, settle, advance, peek."""
-    return _EventEmitter(model, sleep, coefficients).lines()
+    return _EventEmitter(model, sleep, coefficients, itemsize).lines()
 
 
 class _EventEmitter:
-    def __init__(self, model: LoweredModel, sleep: Sleep, coefficients: Coefficients) -> None:
+    def __init__(
+        self, model: LoweredModel, sleep: Sleep, coefficients: Coefficients, itemsize: int
+    ) -> None:
+        self.record = Record(len(model.states), len(model.receptors), itemsize)
+        self.itemsize = itemsize
         self.model = model
         self.sleep = sleep
         self.coefficient = coefficients
@@ -39,50 +48,96 @@ class _EventEmitter:
     def lines(self) -> Lines:
         """Return all kernels."""
         return [
-            *self._power(), *self._kernel("event", self._event()),
-            *self._kernel("settle", self._settle()), *self._kernel("advance", self._advance_all()),
+            *self._power(),
+            *self._kernel("event", [*self._open_tables(), *self._event()], self._open_records()),
+            *self._kernel("settle", [*self._open_tables(), *self._open_arrays(), *self._settle()]),
+            *self._kernel(
+                "advance", [*self._open_tables(), *self._advance_all()], self._open_records()
+            ),
             *self._peek(),
         ]  # fmt: skip
 
     # ---- pieces
 
     def _power(self) -> Lines:
-        """Return functions that apply k steps to z, for all states and for those not held."""
+        """Return functions that apply k steps to z, for all states and for those not held.
+
+        The two lowest digits of k are applied always (digit 0 is the identity): a branch on them
+        would be guessed wrong half of the time.
+        """
         lines: Lines = []
         for name, frozen in (("power", ()), ("power_held", tuple(self.held_rows))):
             arguments = ", ".join(f"z_{s}" for s in self.model.states)
+            apply = self._apply_power(frozen)
             lines += ["", "", "@njit(**INLINE)", f"def {name}(T, k, {arguments}):"]
-            body = ["level = 0", "while k > 0:"]
-            inner = [f"digit = k & {layout.BASE - 1}", "if digit:"]
-            apply = []
-            for row in self.model.states:
-                if row in frozen:
-                    continue
-                terms = [
-                    f"T[level, digit, {k}] * z_{c}"
-                    for k, (r, c) in enumerate(self.sleep.entries)
-                    if r == row and c not in frozen
-                ]
-                apply.append(f"w_{row} = {' + '.join(terms) or 'ZERO'}")
-            apply += [f"z_{s} = w_{s}" for s in self.model.states if s not in frozen]
-            inner += indent(apply or ["pass"])
-            inner += [f"k >>= {layout.BASE.bit_length() - 1}", "level += 1"]
-            lines += indent([*body, *indent(inner), f"return ({arguments},)"])
+            body = [
+                f"at = (k & {layout.BASE - 1}) * {len(self.sleep.entries)}",
+                *apply,
+                f"k >>= {_DIGIT}",
+                f"at = ({layout.BASE} + (k & {layout.BASE - 1})) * {len(self.sleep.entries)}",
+                *apply,
+                f"k >>= {_DIGIT}",
+                f"level = 2 * {layout.BASE}",
+                "while k > 0:",
+                f"    at = (level + (k & {layout.BASE - 1})) * {len(self.sleep.entries)}",
+                *indent(apply),
+                f"    k >>= {_DIGIT}",
+                f"    level += {layout.BASE}",
+                f"return ({arguments},)",
+            ]
+            lines += indent(body)
         return lines
 
-    def _kernel(self, name: str, body: Lines) -> Lines:
-        sleep = self.sleep
-        head = [
-            *self.step.prologue(),
-            f"last = carray(pointer(B[{layout.LAST}]), (n,), np.int32)",
-            f"T = carray(pointer(B[{layout.TABLES}]), "
-            f"({layout.LEVELS}, {layout.BASE}, {len(sleep.entries)}), REAL)",
-            f"awake = carray(pointer(B[{layout.AWAKE}]), (n,), np.int32)",
-            f"is_awake = carray(pointer(B[{layout.IS_AWAKE}]), (n,), np.uint8)",
-            "now = np.int32(step)",
+    def _apply_power(self, frozen: tuple[str, ...]) -> Lines:
+        """Return lines that apply the tabulated matrix at `at` to z."""
+        lines: Lines = []
+        for row in self.model.states:
+            if row in frozen:
+                continue
+            terms = [
+                f"T[at + {k}] * z_{c}"
+                for k, (r, c) in enumerate(self.sleep.entries)
+                if r == row and c not in frozen
+            ]
+            lines.append(f"w_{row} = {' + '.join(terms) or 'ZERO'}")
+        return lines + [f"z_{s} = w_{s}" for s in self.model.states if s not in frozen]
+
+    def _open_tables(self) -> Lines:
+        """Return the lines that open what every kernel of sleeping neurons reads."""
+        size = layout.LEVELS * layout.BASE * len(self.sleep.entries)
+        return [f"T = view(B[{layout.TABLES}], {size}, REAL)", "now = np.int32(step)"]
+
+    def _open_awake(self) -> Lines:
+        return [f"awake = view(B[{layout.AWAKE}], n, np.int32)"]
+
+    def _open_arrays(self) -> Lines:
+        """Return the lines that open what the clock strategy keeps in arrays."""
+        return [
+            *self._open_awake(),
+            f"last = view(B[{layout.LAST}], n, np.int32)",
+            f"is_awake = view(B[{layout.IS_AWAKE}], n, np.uint8)",
         ]
+
+    def _open_records(self) -> Lines:
+        """Return the lines that open the fields of the records."""
+        record, base = self.record, f"B[{layout.RECORDS}]"
+        inputs = [f"in{k}" for k in range(len(self.model.receptors))]
+        floats = [*(f"x_{s}" for s in self.model.states), *inputs]
+        fields = [(name, k * self.itemsize, "REAL") for k, name in enumerate(floats)]
+        fields += [
+            (name, offset, "np.int32")
+            for name, offset in (
+                ("last", record.last), ("until", record.until), ("is_awake", record.mark)
+            )
+        ]  # fmt: skip
+        return [
+            f"{name} = view_field({base} + {offset}, n, {record.nbytes}, {kind})"
+            for name, offset, kind in fields
+        ]
+
+    def _kernel(self, name: str, body: Lines, records: Lines | None = None) -> Lines:
         return ["", "", "@cfunc(KERNEL, **OPTIONS)", f"def {name}(block, step, row, out):",
-                *indent([*head, *body])]  # fmt: skip
+                *indent([*self.step.prologue(records), *body])]  # fmt: skip
 
     def _fixed_point(self) -> Lines:
         lines = []
@@ -145,74 +200,85 @@ class _EventEmitter:
             test = f"{test} and until[i] < now"
         return [f"if {test}:", *indent(i_reset)]
 
-    def _neuron_of(self, channel: str) -> Lines:
-        """Return lines that set `i` to the neuron of a channel."""
-        wraps = ["if i >= n:", "    i -= n"] * (len(self.model.receptors) - 1)
-        return [f"i = {channel}", *wraps]
-
-    def _ask_ahead(self) -> Lines:
-        """Return lines that ask for the memory of an entry to come: the list is in no order."""
-        arrays = ["last", "is_awake", *(f"x_{s}" for s in self.model.states)]
-        arrays += ["until"] if self.step.held else []
+    def _awaken(self) -> Lines:
+        """Return lines that put neuron i on the awake list."""
         return [
-            f"ahead = np.int64(touched[min(q + {_AHEAD}, n_touched[0] - 1)])",
-            "prefetch(arrivals, ahead)",
-            *self._neuron_of("ahead"),
-            *(f"prefetch({name}, i)" for name in arrays),
+            "if is_awake[i] == 0:",
+            *indent(["is_awake[i] = 1", "awake[n_awake] = np.int32(i)", "n_awake += 1"]),
         ]
 
-    def _arrive(self) -> Lines:
-        """Return lines that add what arrived.
+    def _from_ring(self) -> Lines:
+        """Return the loop that takes input out of this step's slot of the ring."""
+        n_receptors = len(self.model.receptors)
+        take: Lines = ["channel = np.int64(touched[q])", "i = channel"]
+        take += ["if i >= n:", "    i -= n"] * (n_receptors - 1)
+        for k in range(n_receptors):
+            here = "" if n_receptors == 1 else f"if channel == {k} * n + i:"
+            move = [f"in{k}[i] = arrivals[channel]"]
+            take += [here, *indent(move)] if here else move
+        take += ["arrivals[channel] = UNTOUCHED", *self._awaken()]
+        return [
+            f"arrivals = view(row, {n_receptors} * n, REAL)",
+            f"n_touched = view(B[{layout.N_TOUCHED}], 1, np.int64)",
+            f"touched = view(B[{layout.TOUCHED}], n_touched[0], np.int32)",
+            "for q in range(n_touched[0]):",
+            *indent(take),
+            "n_touched[0] = 0",
+        ]
 
-        Where two receptors act on one state they are applied together and in order, so that the
-        sum does not depend on which was listed first.
-        """
-        receptors = self.model.receptors
-        targets = [s for _, effects in receptors for s, _ in effects]
-        together = len(set(targets)) < len(targets)
+    def _from_list(self) -> Lines:
+        """Return the loop that takes input out of this step's list; it came after the ring's."""
+        n_receptors = len(self.model.receptors)
+        width = self.record.nbytes // self.itemsize
+        first = len(self.model.states)
+        place = ["i = np.int64(channels[q])", f"at = {first}"]
+        place += ["if i >= n:", *indent(["i -= n", "at += 1"])] * (n_receptors - 1)
+        return [
+            f"n_events = view(B[{layout.N_EVENTS}], 1, np.int64)",
+            f"channels = view(B[{layout.EVENT_CHANNELS}], n_events[0], np.int32)",
+            f"weights = view(B[{layout.EVENT_WEIGHTS}], n_events[0], REAL)",
+            f"numbers = view(B[{layout.RECORDS}], n * {width}, REAL)",
+            "for q in range(n_events[0]):",
+            *indent([
+                f"i = np.int64(channels[min(q + {_AHEAD}, n_events[0] - 1)])",
+                *["if i >= n:", "    i -= n"] * (n_receptors - 1),
+                f"prefetch(numbers, i * {width})",
+                *place,
+                f"numbers[i * {width} + at] += weights[q]",
+                *self._awaken(),
+            ]),
+            "n_events[0] = 0",
+        ]  # fmt: skip
+
+    def _arrive(self) -> Lines:
+        """Return lines that add what arrived to neuron i, receptor by receptor."""
         lines: Lines = []
-        for k, (name, effects) in enumerate(receptors):
-            index = f"{k} * n + i"
+        if self.model.ignore:
+            lines.append("held = until[i] >= now")
+        for k, (name, effects) in enumerate(self.model.receptors):
             text = "(ZERO if held else arrived)" if name in self.model.ignore else "arrived"
-            apply = [
-                f"arrived = arrivals[{index}]",
-                f"arrivals[{index}] = UNTOUCHED",
+            lines += [
+                f"arrived = in{k}[i]",
+                f"in{k}[i] = UNTOUCHED",
                 *(f"x_{s}[i] += {self.step.weighted(name, s, f, text)}" for s, f in effects),
             ]
-            lines += apply if together else [f"if channel == {index}:", *indent(apply)]
         return lines
 
     # ---- kernels
 
     def _event(self) -> Lines:
-        lines = [
-            f"arrivals = carray(pointer(row), ({len(self.model.receptors)} * n,), REAL)",
-            "spikes = carray(pointer(out), (n,), np.int32)",
-            f"n_touched = carray(pointer(B[{layout.N_TOUCHED}]), (1,), np.int64)",
-            f"touched = carray(pointer(B[{layout.TOUCHED}]), (B[{layout.CAPACITY}],), np.int32)",
-            f"n_awake = B[{layout.N_AWAKE}]",
-            "for q in range(n_touched[0]):",
-        ]
-        touch = [*self._ask_ahead(), "channel = np.int64(touched[q])", *self._neuron_of("channel")]
-        touch += ["if last[i] != now:", *indent([*self._to_now(), *self._store()])]
-        if self.step.held:
-            touch.append("held = until[i] >= now")
-        touch += self._arrive()
-        touch += [
-            "if is_awake[i] == 0:",
-            *indent(["is_awake[i] = 1", "awake[n_awake] = np.int32(i)", "n_awake += 1"]),
-        ]
-        lines += indent(touch)
         spike = [*self.step.reset(), "spikes[count] = np.int32(i)", "count += 1"]
         check = [
             "i = np.int64(awake[q])",
             "if last[i] != now:", *indent([*self._to_now(), *self._store()]),
-            *self._bad(), *self._test(spike), *self._bound(),
+            *self._arrive(), *self._bad(), *self._test(spike), *self._bound(),
             "if safe:", "    is_awake[i] = 0",
             "else:", "    awake[kept] = np.int32(i)", "    kept += 1",
         ]  # fmt: skip
         return [
-            *lines, "n_touched[0] = 0", "count = 0", "kept = 0", "for q in range(n_awake):",
+            *self._open_awake(), "spikes = view(out, n, np.int32)",
+            f"n_awake = B[{layout.N_AWAKE}]", *self._from_ring(), *self._from_list(),
+            "count = 0", "kept = 0", "for q in range(n_awake):",
             *indent(check), f"B[{layout.UPDATES}] += n_awake", f"B[{layout.N_AWAKE}] = kept",
             # spikes leave in the order of the neurons, whatever the order of the list
             "for a in range(1, count):",
@@ -251,13 +317,13 @@ class _EventEmitter:
 
     def _peek(self) -> Lines:
         """Return one state of one neuron at `step`, without writing."""
-        head = self._kernel("peek", [])[4:]
         choose = [
             line
             for k, s in enumerate(self.model.states)
             for line in (f"if state == {k}:", f"    return np.float64(z_{s} + f_{s})")
         ]
+        head = [*self.step.prologue(self._open_records()), *self._open_tables()]
         return [
             "", "", "@cfunc(PEEK, **OPTIONS)", "def peek(block, i, state, step):",
-            *head, *indent([*self._to_now(), *choose, "return 0.0"]),
+            *indent([*head, *self._to_now(), *choose, "return 0.0"]),
         ]  # fmt: skip

@@ -69,28 +69,33 @@ class StepEmitter:
 
         return Printer(symbol, FUNCTIONS, number)
 
-    def prologue(self) -> Lines:
-        """Return the lines with which every kernel of the block begins."""
+    def prologue(self, records: Lines | None = None) -> Lines:
+        """Return the lines with which every kernel of the block begins.
+
+        `records` are lines that open the states where each neuron has a record of its own; by
+        default each state has an array.
+        """
         model = self.model
         n_table = layout.STATES + len(model.states) + 64
         lines = [
-            f"B = carray(pointer(block), ({n_table},), np.int64)",
+            f"B = view(block, {n_table}, np.int64)",
             f"n = B[{layout.N}]",
-            f"until = carray(pointer(B[{layout.UNTIL}]), (n,), np.int32)",
         ]
-        lines += [
-            f"x_{s} = carray(pointer(B[{layout.STATES + k}]), (n,), REAL)"
-            for k, s in enumerate(model.states)
-        ]
+        if records is not None:
+            lines += records
+        else:
+            lines.append(f"until = view(B[{layout.UNTIL}], n, np.int32)")
+            lines += [
+                f"x_{s} = view(B[{layout.STATES + k}], n, REAL)" for k, s in enumerate(model.states)
+            ]
         if model.inject is not None:
-            lines.append(f"injected = carray(pointer(B[{layout.INJECTED}]), (n,), REAL)")
+            lines.append(f"injected = view(B[{layout.INJECTED}], n, REAL)")
         return [*lines, "@prologue"]
 
     def receptor_rows(self) -> Lines:
         """Return the lines that open the ring's row of each receptor."""
         return [
-            f"r{k} = carray(pointer(row + {k} * n * ITEM), (n,), REAL)"
-            for k in range(len(self.model.receptors))
+            f"r{k} = view(row + {k} * n * ITEM, n, REAL)" for k in range(len(self.model.receptors))
         ]
 
     # ---- the kernel
@@ -99,9 +104,9 @@ class StepEmitter:
         """Return the whole clock kernel."""
         model = self.model
         head = [*self.prologue(), *self.receptor_rows()]
-        head.append(f"flags = carray(pointer(B[{layout.FLAGS}]), (n,), np.uint8)")
+        head.append(f"flags = view(B[{layout.FLAGS}], n, np.uint8)")
         head += [
-            f"noise{k} = carray(pointer(B[{layout.NOISE}] + {k}*n*ITEM), (n,), REAL)"
+            f"noise{k} = view(B[{layout.NOISE}] + {k} * n * ITEM, n, REAL)"
             for k in range(self.n_noise)
         ]
         head += ["now = np.int32(step)"]
@@ -293,8 +298,8 @@ class StepEmitter:
         if self.model.method == "rk45" and self.model.spec.threshold_test == "substep":
             spike = ["for _ in range(flags[i] >> 2):", *indent(["spikes[count] = i", "count += 1"])]
         return [
-            f"words = carray(pointer(B[{layout.FLAGS}]), (n // 8,), np.int64)",
-            "spikes = carray(pointer(out), (n,), np.int32)",
+            f"words = view(B[{layout.FLAGS}], n // 8, np.int64)",
+            "spikes = view(out, n, np.int32)",
             "count = 0",
             "for word in range(n // 8):",
             "    if words[word] != 0:",

@@ -11,7 +11,6 @@ import numpy as np
 
 from neurosim.engines.base import Runner
 from neurosim.engines.cpu import checkpoint
-from neurosim.engines.cpu.block import Block
 from neurosim.engines.cpu.build import edges_of
 from neurosim.engines.cpu.codegen import generate
 from neurosim.engines.cpu.compile import load
@@ -24,123 +23,20 @@ from neurosim.engines.cpu.synapses import (
     build_bundles,
     check_memory,
     check_ring,
-    largest_delay,
+    delay_range,
     order_rows,
-    synapse_tables,
 )
-from neurosim.engines.cpu.tables import StateBuffers, Tables
+from neurosim.engines.cpu.thread import Thread
 from neurosim.errors import ModelError, SimulationError
 from neurosim.lower.connectivity import Edges
 from neurosim.lower.plan import Plan, PopulationPlan
 from neurosim.lower.sleep import Sleep, never_sleeps, sleep_of
 
-_KINDS = {"neuron": L.KIND_NEURON, "poisson": L.KIND_POISSON, "given": L.KIND_GIVEN,
-          "parrot": L.KIND_PARROT}  # fmt: skip
-_SPIKE_BUFFER = 1 << 18
 #: Bytes of a ring that stay in the second-level cache of a core.
 _CACHE = 1 << 20
 _CHUNK_SECONDS = 0.1
-
-
-class Thread:
-    """What one thread owns: its blocks, tables, ring and buffers."""
-
-    def __init__(self, runner: CpuRunner, me: int) -> None:
-        plan, parts, dtype = runner.plan, runner.parts, runner.dtype
-        self.me = me
-        self.blocks: dict[int, Block] = {}
-        for p in plan.populations:
-            if p.model is not None:
-                lo, hi = (int(b) for b in parts.bounds[p.index][me : me + 2])
-                kernel, module, sleep = runner.kernels[p.index]
-                self.blocks[p.index] = Block(
-                    p.model, sleep, kernel, module, lo, hi, int(parts.padded[me, p.index]), dtype
-                )
-        self.tables = Tables(plan, parts, me, dtype)
-        self.bundles, self.segments, self.constants = synapse_tables(runner.bundles, me, dtype)
-        self.ring = np.full(runner.slots << parts.bits, L.UNTOUCHED, dtype)
-        self.pending = self._pending_lists(runner)
-        self.touched: dict[int, np.ndarray] = {}
-        self.n_touched: dict[int, np.ndarray] = {}
-        self.pops = np.array([self._row(runner, p) for p in plan.populations], np.int64)
-        capacities = self.pops[:, L.P_CAPACITY]
-        self.lists = [[np.zeros(max(1, int(c)), np.int32) for c in capacities] for _ in range(2)]
-        self.reserve = int(capacities[self.pops[:, L.P_RECORD] == 1].sum())
-        size = max(_SPIKE_BUFFER, 4 * self.reserve) if self.reserve else 1
-        self.spikes = [np.zeros(size, np.int32) for _ in range(3)]
-        self.n_spikes = np.zeros(1, np.int64)
-        self.records = StateBuffers(plan.states, parts, me, self.blocks)
-
-    def _pending_lists(self, runner: CpuRunner) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the buffers in front of the ring, empty ones if the ring stays in the cache."""
-        # a list of a quarter of the channels adds several times to each cache line of the row
-        capacity = max(1024, runner.channels(self.me) // 4) if runner.buffered else 0
-        shape = (runner.slots, capacity)
-        return (
-            np.empty(shape, np.uint32),
-            np.empty(shape, runner.dtype),
-            np.zeros(shape[0], np.int64),
-        )
-
-    def _row(self, runner: CpuRunner, p: PopulationPlan) -> np.ndarray:
-        row = np.zeros(L.P_COLUMNS, np.int64)
-        bounds = runner.parts.bounds[p.index]
-        n = int(bounds[self.me + 1] - bounds[self.me])
-        row[L.P_KIND], row[L.P_N], row[L.P_LO] = _KINDS[p.kind], n, bounds[self.me]
-        row[L.P_CHANNEL] = runner.parts.channels[self.me, p.index]
-        row[L.P_CHANNELS] = runner.parts.padded[self.me, p.index] * len(p.receptors)
-        row[L.P_RECORD] = p.index in runner.recorded
-        row[L.P_CAPACITY] = n
-        row[L.P_SOURCE] = self.tables.source_row.get(p.index, 0)
-        if p.process is not None:
-            blocks = -(-n // p.process.block) + 1
-            row[L.P_CAPACITY] = blocks * p.process.cdf.size
-        if p.given_steps is not None and p.given_steps.size:
-            row[L.P_CAPACITY] = int(np.unique(p.given_steps, return_counts=True)[1].max())
-        if p.kind == "parrot":
-            row[L.P_CAPACITY] = max(64 * n, 1024)
-        if p.model is None:
-            return row
-        block = self.blocks[p.index]
-        kernel, _, sleep = runner.kernels[p.index]
-        if kernel.adaptive and p.model.spec.threshold_test == "substep":
-            row[L.P_CAPACITY] = 64 * n  # several spikes a step are possible, at most 63
-        row[L.P_BLOCK] = block.table.ctypes.data
-        row[L.P_CLOCK_FN], row[L.P_EVENT_FN] = block.address("clock"), block.address("event")
-        row[L.P_ADVANCE_FN], row[L.P_N_NOISE] = block.address("advance"), kernel.n_noise
-        row[L.P_KEY0], row[L.P_KEY1] = p.noise_key
-        if sleep is not None and n:
-            # allocated, but only touched as far as it is used
-            self.touched[p.index] = np.empty((runner.slots, int(row[L.P_CHANNELS])), np.int32)
-            self.n_touched[p.index] = np.zeros(runner.slots, np.int64)
-            row[L.P_TOUCHED] = self.touched[p.index].ctypes.data
-            row[L.P_N_TOUCHED] = self.n_touched[p.index].ctypes.data
-        return row
-
-    def sleep(self, p: int, step: int) -> None:
-        """Change a population to the event strategy."""
-        if not self.pops[p, L.P_N]:
-            return
-        self.blocks[p].call("settle", step)
-        self.list_touched(p)
-        self.pops[p, L.P_EVENT] = 1
-
-    def list_touched(self, p: int) -> None:
-        """List the channels of a population that input is waiting for, slot by slot."""
-        first, size = int(self.pops[p, L.P_CHANNEL]), int(self.pops[p, L.P_CHANNELS])
-        rows = self.ring.reshape(self.n_touched[p].size, -1)[:, first : first + size]
-        for slot, row in enumerate(rows):
-            channels = np.flatnonzero(~((row == 0) & np.signbit(row)))
-            self.touched[p][slot, : channels.size] = channels
-            self.n_touched[p][slot] = channels.size
-
-    def wake(self, p: int, step: int) -> None:
-        """Change a population to the clock strategy."""
-        if not self.pops[p, L.P_N]:
-            return
-        self.blocks[p].call("advance", step)
-        self.n_touched[p][:] = 0
-        self.pops[p, L.P_EVENT] = 0
+#: Most steps between meetings of the threads, and most spikes that their lists hold in that time.
+_LONGEST_STRIDE, _LONGEST_LIST = 64, 1 << 23
 
 
 class CpuRunner(Runner):
@@ -160,17 +56,22 @@ class CpuRunner(Runner):
         compiled = time.perf_counter()
         check_memory(plan, self.parts, self.dtype.itemsize)
         self.bundles = build_bundles(plan, self.parts, self.dtype)
-        self.slots = largest_delay(self.bundles, self.parts.bits) + 1
+        shortest, longest = delay_range(self.bundles, self.parts.bits)
+        self.slots = longest + 1
         check_ring(plan, self.parts, self.slots, self.dtype.itemsize)
         self.buffered = self._needs_buffer()
         if self.buffered:
             with ThreadPoolExecutor(threads) as pool:
                 order_rows(self.bundles, self.parts.bits, self.slots, pool)
         self.threads = [Thread(self, t) for t in range(threads)]
+        self.stride = self._stride(shortest)
+        for thread in self.threads:
+            thread.make_lists(self.stride)
         self._shared = np.zeros(L.H_SIZE, np.int64)
         self._due = np.zeros((2, threads * 8), np.int64)
         # rows of different threads stay on cache lines of their own
-        self._counts = np.zeros((2, threads, len(plan.populations) + 16), np.int64)
+        self._totals = np.zeros((2, threads, self.stride + 8), np.int64)
+        self._counts = np.zeros((2, threads, self.stride, len(plan.populations) + 8), np.int64)
         self._buffers = np.array(
             [[[a.ctypes.data for a in t.lists[k]] for t in self.threads] for k in range(2)],
             np.int64,
@@ -186,6 +87,11 @@ class CpuRunner(Runner):
         self._choose_first_strategies()
         self.seconds["compile"] = compiled - started
         self.seconds["build"] = time.perf_counter() - compiled
+
+    def _stride(self, shortest: int) -> int:
+        """Return how many steps threads run between meetings, at most the shortest delay."""
+        most = max(int(t.pops[:, L.P_CAPACITY].sum()) for t in self.threads)
+        return max(1, min(shortest, _LONGEST_STRIDE, _LONGEST_LIST // max(1, most)))
 
     def channels(self, thread: int) -> int:
         """Return the number of input channels on a thread."""
@@ -305,6 +211,7 @@ class CpuRunner(Runner):
         self._step = int(run_thread(*arguments[0]))
         for future in futures:
             future.result()
+        self._step = int(self._shared[L.H_FAILED]) or self._step
         self._check_failures()
         elapsed = time.perf_counter() - started
         self.seconds["run"] += elapsed
@@ -321,7 +228,8 @@ class CpuRunner(Runner):
             t.me, len(self.threads), first, last, 0, t.pops, t.bundles, t.segments, t.constants,
             tables.processes, tables.weights, tables.processes.shape[0], tables.given,
             tables.currents, tables.means, tables.stds, t.records.table, t.ring, self.parts.bits,
-            self.slots, t.pending, self._buffers, self._counts, self._shared, self._due,
+            self.slots, self.stride, t.pending, self._buffers, self._totals, self._counts,
+            t.positions, self._shared, self._due,
             t.reserve, *t.spikes, t.n_spikes,
         )  # fmt: skip
 
@@ -331,6 +239,8 @@ class CpuRunner(Runner):
             for index, block in t.blocks.items():
                 if block.failed is not None:
                     name = self.plan.populations[index].name
+                    if self.event[index]:
+                        block.from_records()
                     values = ", ".join(
                         f"{s} = {a[block.failed - block.lo]:g}" for s, a in block.states.items()
                     )
@@ -341,7 +251,7 @@ class CpuRunner(Runner):
                     )
         overflow = np.argwhere(self._counts < 0)
         if overflow.size:
-            name = self.plan.populations[int(overflow[0][2])].name
+            name = self.plan.populations[int(overflow[0][3])].name
             raise SimulationError(
                 f"population {name!r}: more than 64 spikes a member in the step at t = {when:g} ms."
             )
@@ -356,7 +266,7 @@ class CpuRunner(Runner):
         )
         spikes = {}
         for p in self.recorded:
-            mine = pops == p
+            mine = (pops == p) & (steps <= self._step)  # after a failure others were ahead
             s, i = steps[mine], ids[mine]
             if len(self.threads) > 1:
                 order = np.lexsort((i, s))
@@ -372,9 +282,10 @@ class CpuRunner(Runner):
                 )
                 if record_index == k
             ]
-            out = np.zeros((pieces[0][2].shape[0], len(record.names), record.ids.size))
+            rows = min(values.shape[0] for _, _, values in pieces)
+            out = np.zeros((rows, len(record.names), record.ids.size))
             for j, where, values in pieces:
-                out[:, j, where] = values
+                out[:, j, where] = values[:rows]
             states.append(out)
         for t in self.threads:
             t.n_spikes[0] = 0

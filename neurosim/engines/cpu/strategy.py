@@ -8,7 +8,7 @@ EVENT_COST = 50.0
 #: A population changes back only if that saves a third.
 _HYSTERESIS = 1.5
 #: Decisions are made at these steps and then at every multiple of the last.
-_DECISIONS = (64, 256, 1024)
+_DECISIONS = (64, 256, 1024, 2048)
 
 
 def next_decision(step: int) -> int:
@@ -17,7 +17,7 @@ def next_decision(step: int) -> int:
     Examples
     --------
     >>> [next_decision(s) for s in (0, 64, 300, 1024, 5000)]
-    [64, 256, 1024, 2048, 5120]
+    [64, 256, 1024, 2048, 6144]
     """
     for decision in _DECISIONS:
         if step < decision:

@@ -88,12 +88,11 @@ def build_bundles(plan: Plan, parts: Partition, dtype: Any) -> list[Bundle]:
     ]  # fmt: skip
 
 
-def largest_delay(bundles: list[Bundle], bits: int) -> int:
-    """Return the largest delay in steps."""
-    return max(
-        (int(part.packed.max() >> bits) for b in bundles for part in b.parts if part.packed.size),
-        default=1,
-    )
+def delay_range(bundles: list[Bundle], bits: int) -> tuple[int, int]:
+    """Return the shortest and the longest delay in steps; without synapses the widest range."""
+    parts = [part.packed for b in bundles for part in b.parts if part.packed.size]
+    shortest = min((int(packed.min() >> bits) for packed in parts), default=2**31)
+    return shortest, max((int(packed.max() >> bits) for packed in parts), default=1)
 
 
 def order_rows(bundles: list[Bundle], bits: int, slots: int, pool: Executor) -> None:

@@ -81,7 +81,7 @@ def adaptive_lines(emitter: StepEmitter) -> list[str]:
         *emitter._load(),
         *[f"n_{s} = s_{s}" for s in model.states],
         *([] if emitter.uses_time else ["t0 = ZERO"]),
-        f"sub = carray(pointer(B[{layout.SUBSTEP}]), (n,), REAL)",
+        f"sub = view(B[{layout.SUBSTEP}], n, REAL)",
         f"whole = {number(model.dt)}",
         # single precision cannot resolve a smaller error of a potential
         f"tolerance = REAL(max({model.spec.tolerance!r}, 0.0 if ITEM == 8 else 1e-4))",

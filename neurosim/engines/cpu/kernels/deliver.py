@@ -15,91 +15,122 @@ import numpy as np
 from numba import njit
 
 from neurosim.engines.cpu.kernels import layout as L
-from neurosim.engines.cpu.kernels.drive import touch
-from neurosim.engines.cpu.kernels.intrinsics import INNER, prefetch, view
+from neurosim.engines.cpu.kernels.inbox import fold
+from neurosim.engines.cpu.kernels.intrinsics import INNER, fetch, prefetch, store, view
 
-#: Synapses that memory is asked for ahead of their use.
-_AHEAD = 16
+#: Sources whose rows memory is asked for ahead of their use.
+_AHEAD = 2
+_LINE, _LINES = 64, 8  # bytes of a line of the cache, lines of a row that are asked for
 
 
 @njit(**INNER)
-def scatter(packed, weights, first, last, ring, base):
+def scatter(packed, weights, constant, first, last, ring, base):
     """Add the weights of a row to the ring."""
     size = ring.size
+    stored = weights.size > 0
     for k in range(first, last):
-        index = np.int64(packed[k]) + base
+        index = np.int64(fetch(packed, k)) + base
         index -= size if index >= size else 0
-        ring[index] += weights[k]
+        weight = fetch(weights, k) if stored else constant
+        store(ring, index, fetch(ring, index) + weight)
 
 
-@njit(**INNER)
-def scatter_constant(packed, weight, first, last, ring, base):
-    """Add one weight to the ring for every synapse of a row."""
-    size = ring.size
-    for k in range(first, last):
-        index = np.int64(packed[k]) + base
-        index -= size if index >= size else 0
-        ring[index] += weight
+@njit(**INNER, inline="always")
+def append_run(packed, weights, constant, first, last, shift, bits, indices, amounts, at):
+    """Append the synapses of one delay to a list; return the first that is left.
+
+    The length of the list stays in a register; appending synapse by synapse would wait for the
+    length that the one before has just stored.
+    """
+    delay = fetch(packed, first) >> bits
+    stored = weights.size > 0
+    k = first
+    while k < last and fetch(packed, k) >> bits == delay:
+        store(indices, at, np.int64(fetch(packed, k)) + shift)
+        store(amounts, at, fetch(weights, k) if stored else constant)
+        at += 1
+        k += 1
+    return k
 
 
 @njit(**INNER)
 def scatter_buffered(packed, weights, constant, first, last, ring, base, bits, lists):
-    """Append a row, sorted by delay, to the lists of its slots: (indices, weights, lengths).
-
-    Each run of equal delays is copied in one go; appending synapse by synapse would wait for
-    the length of the list that the one before has just changed.
-    """
+    """Append a row, sorted by delay, to the lists of its slots: (indices, weights, lengths)."""
     size = ring.size
     indices, amounts, lengths = lists
-    capacity = indices.shape[1]
+    capacity = indices.size // lengths.size
     k = first
     while k < last:
-        delay = packed[k] >> bits
-        shift = base - (size if (np.int64(delay) << bits) + base >= size else 0)
-        slot = (np.int64(packed[k]) + shift) >> bits
-        at = lengths[slot]
-        room = min(last - k, capacity - at)
-        count = 1
-        while count < room and packed[k + count] >> bits == delay:
-            count += 1
-        for j in range(count):
-            indices[slot, at + j] = np.uint32(np.int64(packed[k + j]) + shift)
-        if weights.size > 0:
-            for j in range(count):
-                amounts[slot, at + j] = weights[k + j]
-        else:
-            for j in range(count):
-                amounts[slot, at + j] = constant
-        lengths[slot] = at + count
-        k += count
-        if at + count == capacity:
+        delay = np.int64(fetch(packed, k) >> bits) << bits
+        shift = base - (size if delay + base >= size else 0)
+        slot = (delay + shift) >> bits
+        at = fetch(lengths, slot)
+        room = min(last, k + capacity - at)
+        end = append_run(
+            packed, weights, constant, k, room, shift, bits, indices, amounts, slot * capacity + at
+        )
+        store(lengths, slot, at + end - k)
+        if at + end - k == capacity:
             empty_list(ring, slot, lists)
+        k = end
 
 
 @njit(**INNER)
 def empty_list(ring, slot, lists):
     """Add what a slot's list holds to the ring."""
     indices, amounts, lengths = lists
-    for k in range(lengths[slot]):
-        ring[indices[slot, k]] += amounts[slot, k]
+    first = slot * (indices.size // lengths.size)
+    for k in range(first, first + lengths[slot]):
+        index = np.int64(fetch(indices, k))
+        store(ring, index, fetch(ring, index) + fetch(amounts, k))
     lengths[slot] = 0
 
 
 @njit(**INNER)
-def scatter_touching(packed, weights, constant, first, last, pop, ring, base, bits):
-    """Add a row to the ring of a population that sleeps, and list what was touched."""
-    size = ring.size
-    mask = (1 << bits) - 1
-    n_touched = view(pop[L.P_N_TOUCHED], 1, np.int64)
-    touched = view(pop[L.P_TOUCHED], 1, np.int32)
-    for k in range(first, last):
-        ahead = np.int64(packed[min(k + _AHEAD, last - 1)]) + base
-        prefetch(ring, ahead - (size if ahead >= size else 0))
-        index = np.int64(packed[k]) + base
-        index -= size if index >= size else 0
-        weight = weights[k] if weights.size > 0 else constant
-        touch(ring, index, weight, (index & mask) - pop[L.P_CHANNEL], index >> bits, pop,
-              n_touched, touched)  # fmt: skip
+def scatter_listed(packed, weights, constant, first, last, pop, ring, slot, bits):
+    """Append a row to the lists of a population that sleeps."""
+    slots = ring.size >> bits
+    capacity = pop[L.P_EVENT_CAPACITY]
+    n_events = view(pop[L.P_N_EVENTS], slots, np.int64)
+    indices = view(pop[L.P_EVENT_CHANNELS], slots * capacity, np.int32)
+    amounts = view(pop[L.P_EVENT_WEIGHTS], slots * capacity, ring.dtype)
+    k = first
+    while k < last:
+        delay = np.int64(fetch(packed, k) >> bits)
+        due = slot + delay - (slots if slot + delay >= slots else 0)
+        if fetch(n_events, due) == capacity:
+            fold(pop, ring, due, bits)
+        at = fetch(n_events, due)
+        shift = -(delay << bits) - pop[L.P_CHANNEL]
+        room = min(last, k + capacity - at)
+        end = append_run(
+            packed, weights, constant, k, room, shift, bits, indices, amounts, due * capacity + at
+        )
+        store(n_events, due, at + end - k)
+        k = end
+
+
+@njit(**INNER)
+def ask_for_pointers(bundle, sources, first, last):
+    """Ask for the memory that says where the rows of some sources lie."""
+    pointers = view(bundle[L.B_POINTERS], 1, np.int64)
+    for k in range(first, min(last, sources.size)):
+        prefetch(pointers, sources[k] * bundle[L.B_SEGMENTS])
+
+
+@njit(**INNER)
+def ask_for_rows(bundle, sources, first, last, itemsize):
+    """Ask for the beginnings of the rows of some sources; processors go on by themselves."""
+    pointers = view(bundle[L.B_POINTERS], 1, np.int64)
+    packed = view(bundle[L.B_PACKED], 1, np.uint8)
+    weights = view(bundle[L.B_WEIGHTS], 1, np.uint8)
+    for k in range(first, min(last, sources.size)):
+        row = sources[k] * bundle[L.B_SEGMENTS]
+        begin, end = pointers[row], pointers[row + bundle[L.B_SEGMENTS]]
+        for line in range(min(_LINES, ((end - begin) * 4 + _LINE - 1) // _LINE)):
+            prefetch(packed, begin * 4 + line * _LINE)
+            if bundle[L.B_WEIGHTS] != 0:
+                prefetch(weights, begin * itemsize + line * _LINE)
 
 
 @njit(**INNER)
@@ -114,10 +145,13 @@ def deliver_bundle(bundle, segments, constants, pops, sources, ring, slot, bits,
     packed = view(bundle[L.B_PACKED], size, np.uint32)
     stored = bundle[L.B_WEIGHTS] != 0
     weights = view(bundle[L.B_WEIGHTS], size if stored else 0, ring.dtype)
-    buffered = lists[0].shape[1] > 0
+    buffered = lists[0].size > 0
     whole = bundle[L.B_DENSE] == 1 and (stored or bundle[L.B_UNIFORM] == 1)
-    for source in sources:
-        row = source * n_segments
+    ask_for_pointers(bundle, sources, 0, 2 * _AHEAD)
+    for at in range(sources.size):
+        ask_for_pointers(bundle, sources, at + 2 * _AHEAD, at + 2 * _AHEAD + 1)
+        ask_for_rows(bundle, sources, at + _AHEAD, at + _AHEAD + 1, ring.itemsize)
+        row = sources[at] * n_segments
         for k in range(n_segments):
             count = pointers[row + k + 1] - pointers[row + k]
             segments[first_segment + k, L.S_EVENTS] += count
@@ -130,10 +164,8 @@ def deliver_bundle(bundle, segments, constants, pops, sources, ring, slot, bits,
             constant = constants[first_segment + k]
             pop = pops[segments[first_segment + k, L.S_TARGET]]
             if not whole and pop[L.P_EVENT] == 1:
-                scatter_touching(packed, weights, constant, first, last, pop, ring, base, bits)
+                scatter_listed(packed, weights, constant, first, last, pop, ring, slot, bits)
             elif buffered:
                 scatter_buffered(packed, weights, constant, first, last, ring, base, bits, lists)
-            elif stored:
-                scatter(packed, weights, first, last, ring, base)
             else:
-                scatter_constant(packed, constant, first, last, ring, base)
+                scatter(packed, weights, constant, first, last, ring, base)

@@ -10,31 +10,17 @@ thread can draw its part. Two methods, chosen by the mean per neuron and step:
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numba import njit
 
 from neurosim.engines.cpu.kernels import layout as L
+from neurosim.engines.cpu.kernels.inbox import list_event
 from neurosim.engines.cpu.kernels.intrinsics import INNER, view
 from neurosim.engines.cpu.kernels.rng import philox4, ppf_centre, ppf_tail, uniform
 from neurosim.lower.poisson import DENSE_BLOCK
 from neurosim.random import PPF_CENTRE
 
 _U0 = np.uint32(0)
-
-
-@njit(**INNER)
-def touch(ring, index, weight, channel, slot, pop, n_touched, touched):
-    """Add a weight to a slot of the ring and list its channel if it is the first to arrive.
-
-    A slot holds -0.0 until something is added to it, whatever the sum is later.
-    """
-    old = ring[index]
-    ring[index] = old + weight
-    if old == 0.0 and math.copysign(1.0, old) < 0.0:
-        touched[slot * pop[L.P_CHANNELS] + n_touched[slot]] = np.int32(channel)
-        n_touched[slot] += 1
 
 
 @njit(**INNER)
@@ -145,7 +131,7 @@ def generator_spikes(q, lo, hi, step, spikes):
 
 
 @njit(**INNER)
-def dense_input(q, weight, pop, ring, start, offset, slot, cdf):
+def dense_input(q, weight, pop, ring, start, offset, slot, bits, cdf):
     """Draw the counts of this thread's members, block by block, and add them to the ring.
 
     Members Q_START <= m < Q_START + Q_N are the local neurons from Q_TARGETS on.
@@ -154,8 +140,6 @@ def dense_input(q, weight, pop, ring, start, offset, slot, cdf):
     words = view(q[L.Q_WORDS], size, np.uint32)
     k0, k1 = np.uint32(q[L.Q_KEY0]), np.uint32(q[L.Q_KEY1])
     first, last = q[L.Q_START], q[L.Q_START] + q[L.Q_N]
-    n_touched = view(pop[L.P_N_TOUCHED], 1, np.int64)
-    touched = view(pop[L.P_TOUCHED], 1, np.int32)
     for block in range(first // size, (last - 1) // size + 1):
         dense_words(words, block, q[L.Q_STEP], k0, k1)
         begin, end = max(first, block * size), min(last, block * size + size)
@@ -169,8 +153,7 @@ def dense_input(q, weight, pop, ring, start, offset, slot, cdf):
             while count < cdf.size and part[i] > cdf[count]:
                 count += 1
             if count > 0:
-                touch(ring, start + local + i, weight * count, offset + local + i, slot, pop,
-                      n_touched, touched)  # fmt: skip
+                list_event(pop, ring, slot, bits, offset + local + i, weight * count)
 
 
 @njit(**INNER)
@@ -179,13 +162,11 @@ def poisson_input(q, weight, pop, lo, hi, ring, slot, bits, step):
     base = slot << bits
     cdf = view(q[L.Q_CDF], q[L.Q_N_CDF], np.uint32)
     event = pop[L.P_EVENT] == 1
-    n_touched = view(pop[L.P_N_TOUCHED], 1, np.int64)
-    touched = view(pop[L.P_TOUCHED], 1, np.int32)
     channel = q[L.Q_CHANNEL]
     offset = channel - pop[L.P_CHANNEL]
     q[L.Q_STEP] = step
     if q[L.Q_DENSE] == 1:
-        dense_input(q, weight, pop, ring, base + channel, offset, slot, cdf)
+        dense_input(q, weight, pop, ring, base + channel, offset, slot, bits, cdf)
         q[L.Q_EVENTS] += q[L.Q_N]
         return
     accept = view(q[L.Q_ACCEPT], q[L.Q_N], np.float64)
@@ -206,7 +187,7 @@ def poisson_input(q, weight, pop, lo, hi, ring, slot, bits, step):
             q[L.Q_EVENTS] += 1
             index = base + channel + (i - lo)
             if event:
-                touch(ring, index, weight, offset + i - lo, slot, pop, n_touched, touched)
+                list_event(pop, ring, slot, bits, offset + i - lo, weight)
             else:
                 ring[index] += weight
 

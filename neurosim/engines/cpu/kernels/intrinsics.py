@@ -8,7 +8,6 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
@@ -20,16 +19,6 @@ ALLOCATES = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapp
 #: The same for functions that allocate nothing: without counting references, which would cost a
 #: third of the step of a small network.
 INNER = ALLOCATES | {"_nrt": False}
-
-
-@intrinsic
-def pointer(typingctx: Any, address: Any) -> Any:
-    """Return an integer address as a pointer that `numba.carray` accepts."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.inttoptr(args[0], cgutils.voidptr_t)
-
-    return types.voidptr(types.int64), generate
 
 
 def _dtype(kind: Any) -> Any:
@@ -61,12 +50,25 @@ def view_rows(typingctx: Any, address: Any, rows: Any, n: Any, dtype: Any) -> An
     return array(types.int64, types.int64, types.int64, dtype), generate
 
 
-def _array(context: Any, builder: Any, kind: Any, address: Any, shape: list[Any]) -> Any:
+@intrinsic
+def view_field(typingctx: Any, address: Any, n: Any, stride: Any, dtype: Any) -> Any:
+    """Return the array of one field of `n` records: numbers that lie `stride` bytes apart."""
+    array = types.Array(_dtype(dtype), 1, "A")
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _array(context, builder, array, args[0], [args[1]], args[2])
+
+    return array(types.int64, types.int64, types.int64, dtype), generate
+
+
+def _array(
+    context: Any, builder: Any, kind: Any, address: Any, shape: list[Any], stride: Any = None
+) -> Any:
     array = context.make_array(kind)(context, builder)
     item = context.get_constant(
         types.intp, context.get_abi_sizeof(context.get_data_type(kind.dtype))
     )
-    strides = [item]
+    strides = [item if stride is None else stride]
     for size in reversed(shape[1:]):
         strides.insert(0, builder.mul(strides[0], size))
     data = builder.inttoptr(address, context.get_data_type(kind.dtype).as_pointer())
@@ -134,6 +136,38 @@ def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.int64), generate
+
+
+def _place(context: Any, builder: Any, array: Any, value: Any, index: Any) -> Any:
+    return builder.gep(context.make_array(array)(context, builder, value).data, [index])
+
+
+@intrinsic
+def fetch(typingctx: Any, array: Any, index: Any) -> Any:
+    """Return ``array[index]`` of a contiguous array for an index that is not negative.
+
+    Subscripts count negative ones from the end, which costs a few instructions each.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = _place(context, builder, signature.args[0], args[0], args[1])
+        return context.unpack_value(builder, signature.return_type, place)
+
+    return array.dtype(array, types.int64), generate
+
+
+@intrinsic
+def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
+    """Set ``array[index]`` of a contiguous array for an index that is not negative."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = signature.args[0]
+        place = _place(context, builder, kind, args[0], args[1])
+        number = context.cast(builder, args[2], signature.args[2], kind.dtype)
+        context.pack_value(builder, kind.dtype, number, place)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, value), generate
 
 
 def _bit_cast(source: Any, target: Any) -> Any:

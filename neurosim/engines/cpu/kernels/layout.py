@@ -17,20 +17,26 @@ IS_AWAKE = 8  # uint8
 INJECTED = 9
 STATUS = 10  # -1, or the neuron whose state stopped being a number
 TABLES = 11  # powers of the propagator
-TOUCHED = 12  # int32 list of this step: channels that received input
+TOUCHED = 12  # int32 list of this step: channels whose slot of the ring holds input
 N_TOUCHED = 13  # int64: its length
-CAPACITY = 14
+RECORDS = 14  # one record a neuron while the population sleeps (`records`)
 SUBSTEP = 15  # step proposed by the adaptive method
 UPDATES = 16  # neuron updates so far
 NOISE = 17  # float (sources, N): standard normal numbers of this step
 SCRATCH = 18  # float64 (N,)
+EVENT_CHANNELS = 19  # int32 list of this step: input that is not in the ring, in its order
+EVENT_WEIGHTS = 20
+N_EVENTS = 21  # int64: its length
+MARKS = 22  # int32 in the records: whether a neuron is on the awake list
+RECORD_BYTES = 23
 STATES = 24
 
 # populations: one row each
 P_KIND, P_BLOCK, P_N, P_LO, P_CHANNEL, P_CHANNELS, P_EVENT = range(7)
 P_CLOCK_FN, P_EVENT_FN, P_N_NOISE, P_NOISE, P_KEY0, P_KEY1 = range(7, 13)
 P_TOUCHED, P_N_TOUCHED, P_SOURCE, P_RECORD, P_ADVANCE_FN, P_CAPACITY, P_SPIKES = range(13, 20)
-P_COLUMNS = 20
+P_EVENT_CHANNELS, P_EVENT_WEIGHTS, P_N_EVENTS, P_EVENT_CAPACITY, P_SLOTS = range(20, 25)
+P_COLUMNS = 25
 KIND_NEURON, KIND_POISSON, KIND_GIVEN, KIND_PARROT = range(4)
 
 # Poisson processes: generators and inputs, one row each
@@ -60,7 +66,7 @@ R_POPULATION, R_STATE, R_IDS, R_N, R_EVERY, R_OUT, R_ROW, R_PEEK_FN = range(8)
 R_COLUMNS = 8
 
 # shared by the threads, a cache line apart (two stop flags)
-H_BARRIER, H_STOP = 0, 8
+H_BARRIER, H_STOP, H_FAILED = 0, 8, 24
 H_SIZE = 32
 
 #: Refractory end of padding neurons: they never spike.
