@@ -20,9 +20,10 @@ def named_in(text: str) -> tuple[str, tuple[int, int] | None] | None:
 
     Families are ``dvs128``, ``davis`` and ``dvxplorer``; they share the layout of addresses.
     """
-    found = re.search(r"dvs128|davis\s?\d*|dvxplorer", text.lower())
+    # jAER writes the whole name of its class, such as eu.seebetter.ini.chips.davis.Davis346red
+    found = re.findall(r"dvs128|davis\s?\d*|dvxplorer", text.lower())
     if not found:
         return None
-    name = found[0].replace(" ", "")
+    name = found[-1].replace(" ", "")
     family = "davis" if name.startswith("davis") else name
     return family, _SIZES.get(name)

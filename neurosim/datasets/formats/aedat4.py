@@ -96,9 +96,14 @@ def read_aedat4(
     for at, data in _packets(source, header, chosen.id):
         records = _events_of(source, at, decompress(source, at, data, header.compression))
         wrong = first_outside(records["x"], records["y"], limits)
+        if wrong is None and records.size and records["t"].min() < 0:
+            bad = int(np.argmin(records["t"]))
+            wrong = bad, "a time >= 0", f"t = {records['t'][bad]}"
         if wrong:
             raise source.error(
-                at, f"a packet of events, each {wrong[1]}", f"{wrong[2]} at its event {wrong[0]}"
+                at,
+                f"a packet of events, each with {wrong[1]}",
+                f"{wrong[2]} at its event {wrong[0]}",
             )
         if n + records.size > events.size:
             events.resize(n + records.size + (n + records.size) // 4, refcheck=False)

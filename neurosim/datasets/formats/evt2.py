@@ -105,7 +105,7 @@ def write_evt2(
     ----------
     path : str or Path
     events : (n_events,) structured array
-        Vision events; times [us] >= 0, steps below 2^33 us.
+        Vision events; times [us] >= 0, steps up to 2^33 - 64 us (2.4 hours).
     sensor_size : (W, H) or (W, H, P), optional
         At most 2048 x 2048; written into the header.
 

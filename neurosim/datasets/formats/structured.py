@@ -123,7 +123,7 @@ def from_structured(events: NDArray[Any]) -> Events:
             f"events: a structured array with fields x, y, t, p is expected, not "
             f"{type(events).__name__} of {getattr(events, 'dtype', 'objects')}."
         )
-    if events.dtype in (VISION, AUDIO):
+    if events.dtype in (VISION, AUDIO) and events.ndim == 1:
         return events
     needed = ("x", "t", "p") if "y" in names else ("x", "t")
     missing = [name for name in needed if name not in names]
