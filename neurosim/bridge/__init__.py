@@ -40,6 +40,55 @@ _LAZY: dict[str, str] = {
     "density": "neurosim.bridge.events",
     "events_of": "neurosim.bridge.events",
     # training
+    "ArrayBatches": "neurosim.bridge.training",
+    "Callback": "neurosim.bridge.training",
+    "Constant": "neurosim.bridge.training",
+    "Cosine": "neurosim.bridge.training",
+    "CsvLog": "neurosim.bridge.training",
+    "DelayRegulariser": "neurosim.bridge.training",
+    "EarlyStopping": "neurosim.bridge.training",
+    "Evaluation": "neurosim.bridge.training",
+    "Exponential": "neurosim.bridge.training",
+    "History": "neurosim.bridge.training",
+    "KINDS": "neurosim.bridge.training",
+    "LOSSES": "neurosim.bridge.training",
+    "Loss": "neurosim.bridge.training",
+    "OneCycle": "neurosim.bridge.training",
+    "Progress": "neurosim.bridge.training",
+    "RateRegulariser": "neurosim.bridge.training",
+    "Regulariser": "neurosim.bridge.training",
+    "Schedule": "neurosim.bridge.training",
+    "SpikeMonitor": "neurosim.bridge.training",
+    "TensorBoardLog": "neurosim.bridge.training",
+    "Trainer": "neurosim.bridge.training",
+    "TrainingInterrupted": "neurosim.bridge.training",
+    "TrainingWarning": "neurosim.bridge.training",
+    "Watch": "neurosim.bridge.training",
+    "accuracy": "neurosim.bridge.training",
+    "capture_rng": "neurosim.bridge.training",
+    "check_classes": "neurosim.bridge.training",
+    "count_loss": "neurosim.bridge.training",
+    "count_spikes": "neurosim.bridge.training",
+    "evaluate": "neurosim.bridge.training",
+    "fit": "neurosim.bridge.training",
+    "fluctuation_driven_": "neurosim.bridge.training",
+    "fluctuation_driven_std": "neurosim.bridge.training",
+    "initialise_rates_": "neurosim.bridge.training",
+    "load_checkpoint": "neurosim.bridge.training",
+    "membrane_kernel": "neurosim.bridge.training",
+    "membrane_last_loss": "neurosim.bridge.training",
+    "membrane_max_loss": "neurosim.bridge.training",
+    "membrane_mean_loss": "neurosim.bridge.training",
+    "membrane_sum_loss": "neurosim.bridge.training",
+    "parameter_groups": "neurosim.bridge.training",
+    "parameter_kinds": "neurosim.bridge.training",
+    "rate_loss": "neurosim.bridge.training",
+    "read_checkpoint": "neurosim.bridge.training",
+    "restore_rng": "neurosim.bridge.training",
+    "rounded_delays": "neurosim.bridge.training",
+    "save_checkpoint": "neurosim.bridge.training",
+    "seeded": "neurosim.bridge.training",
+    "spiking_layers": "neurosim.bridge.training",
     # continual learning
 }
 #: Submodules reachable as attributes.
@@ -49,6 +98,7 @@ _MODULES: tuple[str, ...] = (
     "kernels",
     "neurons",
     "surrogate",
+    "training",
 )
 
 
@@ -66,4 +116,4 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_LAZY, *_MODULES})
 
 
-__all__ = [*sorted(_LAZY), *_MODULES]  # noqa: PLE0604
+__all__ = [*sorted(_LAZY), *_MODULES]

@@ -9,6 +9,12 @@ from neurosim.bridge.training.evaluation import Evaluation, evaluate
 from neurosim.bridge.training.fit import fit
 from neurosim.bridge.training.groups import KINDS, parameter_groups, parameter_kinds
 from neurosim.bridge.training.history import History
+from neurosim.bridge.training.initialise import (
+    fluctuation_driven_,
+    fluctuation_driven_std,
+    initialise_rates_,
+    membrane_kernel,
+)
 from neurosim.bridge.training.interrupts import TrainingInterrupted
 from neurosim.bridge.training.losses import (
     LOSSES,
@@ -59,6 +65,10 @@ __all__ = [
     "count_spikes",
     "evaluate",
     "fit",
+    "fluctuation_driven_",
+    "fluctuation_driven_std",
+    "initialise_rates_",
+    "membrane_kernel",
     "load_checkpoint",
     "membrane_last_loss",
     "membrane_max_loss",

@@ -146,6 +146,13 @@ def _is_dataset(data: Any) -> bool:
     return hasattr(data, "__getitem__") and isinstance(data, Sized) and not hasattr(data, "epoch")
 
 
+def unpack_input(batch: Any, device: torch.device, dtype: torch.dtype) -> Any:
+    """Return the input of a batch ``(x, ...)`` or ``x``, on a device and in a precision."""
+    x = batch[0] if isinstance(batch, tuple | list) and batch else batch
+    # no copy where nothing changes: the list of events that x may carry stays with it
+    return x.to(device=device, dtype=dtype) if isinstance(x, Tensor) else x
+
+
 def unpack(batch: Any, device: torch.device, dtype: torch.dtype) -> tuple[Any, Tensor]:
     """Return input and target of a batch, on a device and in the model's precision.
 
@@ -159,9 +166,6 @@ def unpack(batch: Any, device: torch.device, dtype: torch.dtype) -> tuple[Any, T
             f"a batch is a {type(batch).__name__}: expected (x, target), such as DataLoader and "
             "neurosim.datasets.loader give."
         )
-    x, target = batch[0], batch[1]
-    if isinstance(x, Tensor):
-        # no copy where nothing changes: the list of events that x may carry stays with it
-        x = x.to(device=device, dtype=dtype)
+    x, target = unpack_input(batch, device, dtype), batch[1]
     target = target if isinstance(target, Tensor) else torch.as_tensor(np.asarray(target))
     return x, target.to(device)

@@ -205,9 +205,9 @@ def explain_nan_gradient(
     ----------
     model : torch.nn.Module
     run : callable
-        Runs the forward pass again and returns the model's output.
+        Runs the forward pass again and returns the loss.
     backward : callable
-        Runs the loss and its backward pass on that output.
+        Runs the backward pass of that loss.
 
     Returns
     -------
@@ -217,14 +217,12 @@ def explain_nan_gradient(
     gradients: dict[int, Tensor] = {}
     outputs: list[tuple[str, nn.Module, Tensor]] = []
     result: list[Any] = []
-
-    def forward() -> None:
-        result.append(run())
-
-    for k, (name, module, out) in enumerate(_outputs(model, forward)):
+    for k, (name, module, out) in enumerate(_outputs(model, lambda: result.append(run()))):
         outputs.append((name, module, out))
         if out.requires_grad:
-            out.register_hook(lambda gradient, k=k: gradients.__setitem__(k, gradient))
+            out.register_hook(  # type: ignore[no-untyped-call]
+                lambda gradient, k=k: gradients.__setitem__(k, gradient)
+            )
     backward(result[0])
     remedy = (
         "Use clip_gradient=1.0 against large values; NaN itself comes from an operation without "

@@ -202,7 +202,8 @@ def _snntorch_scores(name: str, loss: Any) -> Scores:
         classes = int(loss.num_classes)
 
         def population_counts(out: Tensor) -> Tensor:
-            return out.sum(0).unflatten(-1, (classes, -1)).sum(-1)
+            total = out.sum(0)
+            return total.reshape(len(total), classes, -1).sum(-1)
 
         return population_counts
     return counts

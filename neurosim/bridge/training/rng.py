@@ -31,7 +31,7 @@ def capture_rng(generators: Generators = ()) -> dict[str, Any]:
     """
     name, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
     version, internal, next_gauss = random.getstate()
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
     return {
         "torch": torch.get_rng_state(),
         "cuda": cuda,

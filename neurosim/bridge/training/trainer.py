@@ -225,14 +225,12 @@ class Trainer:
         return out, loss
 
     def _gradient_error(self, x: Any, target: Tensor, spikes: SpikeMonitor) -> Exception:
-        losses: list[Tensor] = []
-
-        def run() -> None:
+        def run() -> Tensor:
             spikes.begin()
-            losses.append(self._loss(x, target, spikes)[1])
+            return self._loss(x, target, spikes)[1]
 
         self.optimizer.zero_grad(set_to_none=True)
-        return explain_nan_gradient(self.model, run, lambda: _backward(losses[0]))
+        return explain_nan_gradient(self.model, run, _backward)
 
     def _row(self, sums: Mapping[str, float], spikes: SpikeMonitor) -> dict[str, float]:
         n, classifies = sums["n"], self.criterion.classifies
