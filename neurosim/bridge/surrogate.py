@@ -61,7 +61,7 @@ class Surrogate:
 
     def derivative(self, u: torch.Tensor) -> torch.Tensor:
         """Return psi(u), elementwise."""
-        values: dict[str, Any] = {"u": u, **dict(self.parameters)}
+        values = {"u": u} | {n: u.new_tensor(v) for n, v in self.parameters}
         return torch.as_tensor(evaluate(self.expression, values), dtype=u.dtype).expand(u.shape)
 
     def __call__(self, u: torch.Tensor) -> torch.Tensor:

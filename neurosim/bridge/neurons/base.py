@@ -166,6 +166,7 @@ class Neuron(Layer):
                             for n, v in given.items()}  # fmt: skip
         return Ready(inputs, coefficients, self._start(step, state, like))
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def run(
         self,
         step: Step,
@@ -327,7 +328,6 @@ def adopt_shapes(
             setattr(layer, _running(name), torch.empty_like(saved))
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def _run(
     step: Step,
     spike_grad: Any,
@@ -344,7 +344,7 @@ def _run(
         return loop(step, fire, inputs, coefficients, states)
     n_steps = like.shape[0]
     outputs, final = Fused(step, spike_grad)(
-        {n: v.reshape(n_steps, -1) for n, v in inputs.items()},
+        {n: v.reshape(n_steps, size.numel()) for n, v in inputs.items()},
         coefficients,
         {n: v.reshape(-1) for n, v in states.items()},
     )

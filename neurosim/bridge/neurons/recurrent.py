@@ -77,6 +77,7 @@ class Recurrent(Layer):
         else:
             self.register_buffer("V", V.detach().clone())
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(
         self, x: torch.Tensor, state: State | None = None
     ) -> tuple[torch.Tensor, dict[str, Any]]:
@@ -214,7 +215,6 @@ def fed_back(step: Step) -> Step:
     )  # fmt: skip
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def _dense(
     fused: Fused,
     x: torch.Tensor,
@@ -226,7 +226,7 @@ def _dense(
 ) -> tuple[Tensors, dict[str, torch.Tensor]]:
     size = x.shape[1:]
     outputs, final = recurrent(
-        fused, x.reshape(x.shape[0], -1), weight, bias, before.reshape(-1), parameters,
+        fused, x.reshape(x.shape[0], size.numel()), weight, bias, before.reshape(-1), parameters,
         {n: v.reshape(-1) for n, v in states.items()},
     )  # fmt: skip
     return tuple(o.reshape(x.shape) for o in outputs), {
