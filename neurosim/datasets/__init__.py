@@ -30,6 +30,34 @@ _MODULES: dict[str, tuple[str, ...]] = {
     # data sets and loading
     "sets.spoken_digits": ("SpokenDigits",),
     # transforms, encoders and generators
+    "encoders.base": ("Encoder", "spikes_to_events"),
+    "encoders.cochlea": ("BushyCell", "Cochlea", "HairCell"),
+    "encoders.delta": ("DeltaEncoder",),
+    "encoders.latency": ("LatencyEncoder",),
+    "encoders.population": ("PopulationEncoder",),
+    "encoders.rate": ("RateEncoder",),
+    "generators.base": ("Generated",),
+    "generators.edges": ("moving_edges",),
+    "generators.motifs": ("timed_motifs",),
+    "generators.patterns": ("delayed_coincidence", "poisson_patterns"),
+    "generators.randman": ("randman",),
+    "generators.saccades": ("saccades",),
+    "generators.textures": ("moving_texture",),
+    "generators.yin_yang": ("yin_yang",),
+    "transforms.base": ("Transform",),
+    "transforms.compose": ("Compose",),
+    "transforms.dense": ("ToFrames", "ToTimeSurface", "ToVoxelGrid"),
+    "transforms.noise": ("Denoise", "DropEvents"),
+    "transforms.space": (
+        "CropSpace",
+        "Downsample",
+        "FlipPolarity",
+        "FlipX",
+        "FlipY",
+        "GroupChannels",
+        "SpaceJitter",
+    ),
+    "transforms.time": ("CropTime", "ScaleTime", "TimeJitter"),
 }
 _LAZY = {name: module for module, names in _MODULES.items() for name in names}
 
