@@ -27,6 +27,7 @@ from neurosim.engines.cpu.synapses import (
     order_rows,
 )
 from neurosim.engines.cpu.thread import Thread
+from neurosim.engines.cpu.warm import start_compiling
 from neurosim.errors import ModelError, SimulationError
 from neurosim.lower.connectivity import Edges
 from neurosim.lower.plan import Plan, PopulationPlan
@@ -47,6 +48,7 @@ class CpuRunner(Runner):
 
     def __init__(self, plan: Plan, options: CPU, threads: int) -> None:
         started = time.perf_counter()
+        self._compiling = start_compiling(options.precision)
         self.plan, self.options = plan, options
         self.dtype = np.dtype(options.precision)
         self.parts = partition(plan, threads)
@@ -203,6 +205,9 @@ class CpuRunner(Runner):
             )
         until = min(last, self._step + self._chunk, next_decision(self._step))
         until = min(until, self._step + min(t.records.room() for t in self.threads))
+        if self._compiling is not None:
+            self._compiling.join()
+            self._compiling = None
         started = time.perf_counter()
         first = self._step
         self._shared[:] = 0
@@ -223,14 +228,11 @@ class CpuRunner(Runner):
             self._reconsider()
 
     def _arguments(self, t: Thread, first: int, last: int) -> tuple[Any, ...]:
-        tables = t.tables
         return (
             t.me, len(self.threads), first, last, 0, t.pops, t.bundles, t.segments, t.constants,
-            tables.processes, tables.weights, tables.processes.shape[0], tables.given,
-            tables.currents, tables.means, tables.stds, t.records.table, t.ring, self.parts.bits,
-            self.slots, self.stride, t.pending, self._buffers, self._totals, self._counts,
-            t.positions, self._shared, self._due,
-            t.reserve, *t.spikes, t.n_spikes,
+            t.tables.given, t.records.table, t.features, t.ring, self.parts.bits, self.slots,
+            self.stride, t.pending, self._buffers, self._totals, self._counts, t.positions,
+            self._shared, self._due, t.reserve, *t.spikes, t.n_spikes,
         )  # fmt: skip
 
     def _check_failures(self) -> None:

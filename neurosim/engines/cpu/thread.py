@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neurosim.engines.cpu.block import Block
+from neurosim.engines.cpu.features import address, feature_table
 from neurosim.engines.cpu.kernels import layout as L
 from neurosim.engines.cpu.synapses import synapse_tables
 from neurosim.engines.cpu.tables import StateBuffers, Tables
@@ -57,6 +58,7 @@ class Thread:
         self.slots = runner.slots
         self.inboxes: dict[int, Inbox] = {}
         self.pops = np.array([self._row(runner, p) for p in plan.populations], np.int64)
+        self.features = feature_table(self, parts.bits)
         self.positions = np.zeros((parts.threads, len(plan.populations) + 8), np.int64)
         capacities = self.pops[:, L.P_CAPACITY]
         self.reserve = int(capacities[self.pops[:, L.P_RECORD] == 1].sum())
@@ -99,6 +101,9 @@ class Thread:
         if p.process is not None:
             blocks = -(-n // p.process.block) + 1
             row[L.P_CAPACITY] = blocks * p.process.cdf.size
+            process = self.tables.processes[self.tables.source_row[p.index]]
+            row[L.P_PROCESS] = process.ctypes.data
+            row[L.P_DRAW_FN] = address("poisson_generator", self.ring.dtype)
         if p.given_steps is not None and p.given_steps.size:
             row[L.P_CAPACITY] = int(np.unique(p.given_steps, return_counts=True)[1].max())
         if p.kind == "parrot":
@@ -113,6 +118,8 @@ class Thread:
         row[L.P_CLOCK_FN], row[L.P_EVENT_FN] = block.address("clock"), block.address("event")
         row[L.P_ADVANCE_FN], row[L.P_N_NOISE] = block.address("advance"), kernel.n_noise
         row[L.P_KEY0], row[L.P_KEY1] = p.noise_key
+        if kernel.n_noise:
+            row[L.P_DRAW_FN] = address("white_noise", self.ring.dtype)
         if sleep is not None and n:
             self._make_inbox(p.index, row, runner.slots)
         return row

@@ -55,3 +55,26 @@ def cached(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         return dispatcher
 
     return decorate
+
+
+def is_cached(dispatcher: Any, word: str) -> bool:
+    """Return whether the cache on disk holds a version of a function.
+
+    Parameters
+    ----------
+    dispatcher
+        What `cached` returned.
+    word : str
+        Part of the signature of the version, such as ``"float32"``.
+    """
+    if any(word in str(signature) for signature in dispatcher.signatures):
+        return True
+    index = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if index is None:
+        return False
+    return any(word in str(key[0]) for key in index._load_index())
+
+
+def can_cache(dispatcher: Any) -> bool:
+    """Return whether what is compiled is kept on disk."""
+    return getattr(getattr(dispatcher, "_cache", None), "_cache_file", None) is not None

@@ -220,7 +220,7 @@ def normal_numbers(u, n, out):
 
 
 @njit(**INNER)
-def white_noise(rows, scratch, first, n, step, k0, k1):
+def normal_rows(rows, scratch, first, n, step, k0, k1):
     """Fill rows (sources, padded n) with standard normal numbers of this step."""
     low, high = np.uint32(step & 0xFFFFFFFF), np.uint32(step >> 32)
     for source in range(rows.shape[0]):

@@ -22,27 +22,21 @@ from neurosim.engines.cpu.kernels.deliver import (
     deliver_bundle,
     empty_list,
 )
-from neurosim.engines.cpu.kernels.drive import (
-    add_injection,
-    generator_spikes,
-    given_spikes,
-    injection_changes,
-    poisson_input,
-    white_noise,
-)
 from neurosim.engines.cpu.kernels.intrinsics import (
     INNER,
     atomic_add,
     atomic_load,
-    call_kernel,
-    call_peek,
+    call_feature,
     flush_denormals,
-    prefetch,
     restore_denormals,
     view,
-    view_field,
-    view_rows,
     yield_core,
+)
+from neurosim.engines.cpu.kernels.step import (
+    advance_populations,
+    failed,
+    next_due,
+    record_states,
 )
 
 _OPTIONS = {"error_model": "numpy", "nogil": True}
@@ -50,8 +44,6 @@ _OPTIONS = {"error_model": "numpy", "nogil": True}
 _SPINS = 2000
 #: Most spikes of a window whose rows are asked for before any is delivered.
 _FEW = 64
-#: Events of the next step whose neurons are asked for.
-_EARLY = 64
 
 
 @njit(**INNER)
@@ -65,221 +57,6 @@ def wait_for_all(shared_address, threads, arrived):
         spins += 1
         if spins > _SPINS:
             yield_core()
-
-
-@njit(**INNER)
-def inject_currents(pops, currents, means, stds, step, ring):
-    """Recompute the injected currents of populations in which one changes at this step."""
-    for a in range(currents.shape[0]):
-        if not injection_changes(currents[a], step):
-            continue
-        pop = pops[currents[a, L.J_POPULATION]]
-        block = view(pop[L.P_BLOCK], L.STATES, np.int64)
-        if pop[L.P_EVENT] == 1:
-            # sleeping neurons first live through the time before the change, then wake
-            call_kernel(pop[L.P_ADVANCE_FN], pop[L.P_BLOCK], step - 1, 0, 0)
-            wake_all(block)
-        row = view(block[L.INJECTED], block[L.N], ring.dtype)
-        row[:] = 0.0
-        for b in range(currents.shape[0]):
-            if currents[b, L.J_POPULATION] == currents[a, L.J_POPULATION]:
-                if b > a:
-                    injection_changes(currents[b], step)
-                add_injection(currents[b], means[b], stds[b], row, step)
-
-
-@njit(**INNER)
-def wake_all(block):
-    """Put every neuron of a block on the awake list."""
-    awake = view(block[L.AWAKE], block[L.N], np.int32)
-    is_awake = view_field(block[L.MARKS], block[L.N], block[L.RECORD_BYTES], np.int32)
-    for i in range(block[L.N_REAL]):
-        awake[i] = i
-        is_awake[i] = 1
-    block[L.N_AWAKE] = block[L.N_REAL]
-
-
-@njit(**INNER)
-def nothing_due(pop, slot):
-    """Whether no input waits for a sleeping population in a slot."""
-    n_touched = view(pop[L.P_N_TOUCHED], slot + 1, np.int64)
-    n_events = view(pop[L.P_N_EVENTS], slot + 1, np.int64)
-    return n_touched[slot] == 0 and n_events[slot] == 0
-
-
-@njit(**INNER)
-def ask_for_records(pop, block, slot):
-    """Ask for the neurons that the first events of a later slot reach."""
-    if slot >= pop[L.P_SLOTS]:
-        return
-    n, size = block[L.N], block[L.RECORD_BYTES]
-    n_events = view(pop[L.P_N_EVENTS], slot + 1, np.int64)
-    count = min(n_events[slot], _EARLY)
-    at = pop[L.P_EVENT_CHANNELS] + 4 * slot * pop[L.P_EVENT_CAPACITY]
-    channels = view(at, count, np.int32)
-    records = view(block[L.RECORDS], n * size, np.uint8)
-    for k in range(count):
-        i = np.int64(channels[k])
-        while i >= n:
-            i -= n
-        prefetch(records, i * size)
-
-
-@njit(**INNER)
-def step_population(pop, processes, given, ring, bits, slot, step, out_address):
-    """Advance one population by a step; return the number of its spikes (ids at `out_address`)."""
-    n, lo = pop[L.P_N], pop[L.P_LO]
-    out = view(out_address, max(n, 1), np.int32)
-    kind = pop[L.P_KIND]
-    if kind == L.KIND_POISSON:
-        return generator_spikes(processes[pop[L.P_SOURCE]], lo, lo + n, step, out)
-    if kind == L.KIND_GIVEN:
-        return given_spikes(given[pop[L.P_SOURCE]], lo, lo + n, step, out)
-    first = (slot << bits) + pop[L.P_CHANNEL]
-    if kind == L.KIND_PARROT:
-        count = 0
-        for i in range(min(n, pop[L.P_CHANNELS])):
-            for _ in range(int(ring[first + i])):
-                if count == pop[L.P_CAPACITY]:
-                    return -1
-                out[count] = lo + i
-                count += 1
-            ring[first + i] = L.UNTOUCHED
-        return count
-    block = view(pop[L.P_BLOCK], L.STATES, np.int64)
-    row = ring.ctypes.data + first * ring.itemsize
-    if pop[L.P_EVENT] == 1:
-        if nothing_due(pop, slot) and block[L.N_AWAKE] == 0:
-            return 0
-        block[L.N_TOUCHED] = pop[L.P_N_TOUCHED] + 8 * slot
-        block[L.TOUCHED] = pop[L.P_TOUCHED] + 4 * slot * pop[L.P_CHANNELS]
-        ask_for_records(pop, block, slot + 1)
-        first = slot * pop[L.P_EVENT_CAPACITY]
-        block[L.N_EVENTS] = pop[L.P_N_EVENTS] + 8 * slot
-        block[L.EVENT_CHANNELS] = pop[L.P_EVENT_CHANNELS] + 4 * first
-        block[L.EVENT_WEIGHTS] = pop[L.P_EVENT_WEIGHTS] + ring.itemsize * first
-        count = call_kernel(pop[L.P_EVENT_FN], pop[L.P_BLOCK], step, row, out_address)
-    else:
-        if pop[L.P_N_NOISE] > 0:
-            rows = view_rows(block[L.NOISE], pop[L.P_N_NOISE], block[L.N], ring.dtype)
-            scratch = view(block[L.SCRATCH], n, np.float64)
-            keys = np.uint32(pop[L.P_KEY0]), np.uint32(pop[L.P_KEY1])
-            white_noise(rows, scratch, lo, n, step, keys[0], keys[1])
-        count = call_kernel(pop[L.P_CLOCK_FN], pop[L.P_BLOCK], step, row, out_address)
-        block[L.UPDATES] += n
-    for k in range(count):
-        out[k] += lo
-    return count
-
-
-@njit(**INNER)
-def record_states(pops, recordings, step, dtype):
-    """Copy the recorded states of this thread's neurons; sleeping ones are looked at, not woken."""
-    for a in range(recordings.shape[0]):
-        r = recordings[a]
-        if step % r[L.R_EVERY] != 0:
-            continue
-        n = r[L.R_N]
-        pop = pops[r[L.R_POPULATION]]
-        ids = view(r[L.R_IDS], n, np.int64)
-        out = view(r[L.R_OUT] + 8 * r[L.R_ROW] * n, n, np.float64)
-        r[L.R_ROW] += 1
-        if pop[L.P_EVENT] == 1:
-            for k in range(n):
-                out[k] = call_peek(r[L.R_PEEK_FN], pop[L.P_BLOCK], ids[k], r[L.R_STATE], step)
-            continue
-        block = view(pop[L.P_BLOCK], L.STATES + r[L.R_STATE] + 1, np.int64)
-        x = view(block[L.STATES + r[L.R_STATE]], block[L.N], dtype)
-        for k in range(n):
-            out[k] = x[ids[k]]
-
-
-@njit(**INNER)
-def next_due(pops, n_always, given, currents, recordings, slots, step):
-    """Return the next step at which this thread has anything to do.
-
-    What the ring holds is all that can come, as far as this thread knows.
-    """
-    if n_always > 0 or currents.shape[0] > 0 or recordings.shape[0] > 0:
-        return step + 1
-    due = L.FOREVER
-    for p in range(pops.shape[0]):
-        pop = pops[p]
-        if pop[L.P_KIND] == L.KIND_GIVEN:
-            g = given[pop[L.P_SOURCE]]
-            steps = view(g[L.G_STEPS], g[L.G_COUNT], np.int64)
-            if g[L.G_CURSOR] < g[L.G_COUNT]:
-                due = min(due, max(steps[g[L.G_CURSOR]], step + 1))
-            continue
-        if pop[L.P_N] == 0:
-            continue
-        if pop[L.P_KIND] != L.KIND_NEURON or pop[L.P_EVENT] == 0:
-            return step + 1
-        block = view(pop[L.P_BLOCK], L.STATES, np.int64)
-        if block[L.N_AWAKE] > 0:
-            return step + 1
-        for later in range(step + 1, min(due, step + slots)):
-            if not nothing_due(pop, later % slots):
-                due = later
-                break
-    return due
-
-
-@njit(**INNER)
-def add_poisson_inputs(pops, processes, weights, ring, slot, bits, step):
-    """Draw the Poisson inputs of this step (generators are drawn as populations)."""
-    for a in range(processes.shape[0]):
-        p = processes[a, L.Q_POPULATION]
-        if processes[a, L.Q_CHANNEL] >= 0 and pops[p, L.P_N] > 0:
-            lo = pops[p, L.P_LO]
-            poisson_input(
-                processes[a], weights[a], pops[p], lo, lo + pops[p, L.P_N], ring, slot, bits, step
-            )
-
-
-@njit(**INNER)
-def advance_populations(
-    pops, processes, given, ring, bits, slot, step, buffers, begins, counts,
-    spike_steps, spike_pops, spike_ids, n_spikes,
-):  # fmt: skip
-    """Step every population and record its spikes; return the number of spikes.
-
-    The spikes of population p go to its list from position `begins[p]` on; where those of the
-    next step would begin stays in `begins`.
-    """
-    spiked = 0
-    for p in range(pops.shape[0]):
-        count = 0
-        out = buffers[p] + 4 * begins[p]
-        if pops[p, L.P_N] > 0:
-            count = step_population(pops[p], processes, given, ring, bits, slot, step, out)
-        counts[p] = count
-        spiked += abs(count)
-        pops[p, L.P_SPIKES] += count
-        if count > 0:
-            begins[p] += count
-            if pops[p, L.P_RECORD] == 1:
-                ids = view(out, count, np.int32)
-                at = n_spikes[0]
-                for k in range(count):
-                    spike_steps[at + k] = step
-                    spike_pops[at + k] = p
-                    spike_ids[at + k] = ids[k]
-                n_spikes[0] = at + count
-    return spiked
-
-
-@njit(**INNER)
-def failed(pops, counts):
-    """Whether a state stopped being a number or a spike list overflowed (count below 0)."""
-    for p in range(pops.shape[0]):
-        if counts[p] < 0:
-            return True
-        if pops[p, L.P_KIND] == L.KIND_NEURON and pops[p, L.P_N] > 0:
-            block = view(pops[p, L.P_BLOCK], L.STATES, np.int64)
-            if block[L.STATUS] >= 0:
-                return True
-    return False
 
 
 @njit(**INNER)
@@ -337,13 +114,13 @@ def deliver_window(
 
 @njit(**INNER)
 def run_steps(
-    me, threads, first, last, arrived, pops, bundles, segments, constants, processes,
-    process_weights, n_always, given, currents, means, stds, recordings, ring, bits, slots, stride,
-    lists, buffers, totals, counts, positions, shared, due, reserve, spike_steps, spike_pops,
-    spike_ids, n_spikes,
+    me, threads, first, last, arrived, pops, bundles, segments, constants, given, recordings,
+    features, ring, bits, slots, stride, lists, buffers, totals, counts, positions, shared, due,
+    reserve, spike_steps, spike_pops, spike_ids, n_spikes,
 ):  # fmt: skip
     """Do what `run_thread` says; apart from it because slices cost reference counts there."""
     stop_address = shared.ctypes.data + 8 * L.H_STOP
+    every_step = features[L.T_N_PROCESSES] + features[L.T_N_CURRENTS] + recordings.shape[0] > 0
     step = first
     while True:
         # alternates from window to window; steps may be skipped, so their parity would not do
@@ -356,11 +133,12 @@ def run_steps(
         while step <= end:
             slot = step % slots
             empty_list(ring, slot, lists)
-            if currents.shape[0] > 0:
-                inject_currents(pops, currents, means, stds, step, ring)
-            add_poisson_inputs(pops, processes, process_weights, ring, slot, bits, step)
+            if features[L.T_CURRENTS_FN] != 0:
+                call_feature(features[L.T_CURRENTS_FN], features.ctypes.data, slot, step)
+            if features[L.T_INPUTS_FN] != 0:
+                call_feature(features[L.T_INPUTS_FN], features.ctypes.data, slot, step)
             spiked = advance_populations(
-                pops, processes, given, ring, bits, slot, step, buffers[parity, me], begins,
+                pops, given, ring, bits, slot, step, buffers[parity, me], begins,
                 counts[parity, me, step - start], spike_steps, spike_pops, spike_ids, n_spikes,
             )  # fmt: skip
             mine[step - start] = spiked
@@ -371,7 +149,7 @@ def run_steps(
                 shared[L.H_FAILED] = step
                 atomic_add(stop_address + 64 * parity, 1)
                 break
-            step = next_due(pops, n_always, given, currents, recordings, slots, step)
+            step = next_due(pops, every_step, given, slots, step)
         # what was emitted here arrives after the window
         due[parity, me * 8] = end + 1 if emitted > 0 else max(step, end + 1)
         if spike_ids.size - n_spikes[0] < reserve * stride:
@@ -397,10 +175,9 @@ def run_steps(
 
 @cached(**_OPTIONS)
 def run_thread(
-    me, threads, first, last, arrived, pops, bundles, segments, constants, processes,
-    process_weights, n_always, given, currents, means, stds, recordings, ring, bits, slots, stride,
-    lists, buffers, totals, counts, positions, shared, due, reserve, spike_steps, spike_pops,
-    spike_ids, n_spikes,
+    me, threads, first, last, arrived, pops, bundles, segments, constants, given, recordings,
+    features, ring, bits, slots, stride, lists, buffers, totals, counts, positions, shared, due,
+    reserve, spike_steps, spike_pops, spike_ids, n_spikes,
 ):  # fmt: skip
     """Run steps first ... last (inclusive) on one thread.
 
@@ -410,13 +187,12 @@ def run_thread(
         This thread and their number.
     arrived : int
         How often each thread has been at the barrier before.
-    pops, bundles, segments, processes, given, currents, recordings : int64 (rows, columns)
+    pops, bundles, segments, given, recordings : int64 (rows, columns)
         This thread's tables; columns in `layout`.
     constants : float (n_segments,)
         Weight of segments that have one weight.
-    process_weights : float (n_processes,)
-    n_always : int
-        Number of processes: with any, no step can be skipped.
+    features : int64 (T_COLUMNS,)
+        Poisson inputs and injected currents, if there are any, and how to call what draws them.
     ring : float (slots << bits,)
         Input to come: slot * 2**bits + channel.
     stride : int
@@ -448,10 +224,9 @@ def run_thread(
     """
     control = flush_denormals()
     last = run_steps(
-        me, threads, first, last, arrived, pops, bundles, segments, constants, processes,
-        process_weights, n_always, given, currents, means, stds, recordings, ring, bits, slots,
-        stride, lists, buffers, totals, counts, positions, shared, due, reserve, spike_steps,
-        spike_pops, spike_ids, n_spikes,
+        me, threads, first, last, arrived, pops, bundles, segments, constants, given, recordings,
+        features, ring, bits, slots, stride, lists, buffers, totals, counts, positions, shared,
+        due, reserve, spike_steps, spike_pops, spike_ids, n_spikes,
     )  # fmt: skip
     restore_denormals(control)
     return last

@@ -89,6 +89,18 @@ def call_kernel(typingctx: Any, function: Any, block: Any, step: Any, row: Any, 
 
 
 @intrinsic
+def call_feature(typingctx: Any, function: Any, table: Any, slot: Any, step: Any) -> Any:
+    """Call the feature at an address: int64 f(table, slot, step)."""
+    signature = types.int64(types.int64, types.int64, types.int64, types.int64)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.FunctionType(_I64, [_I64] * 3)
+        return builder.call(builder.inttoptr(args[0], ir.PointerType(kind)), args[1:])
+
+    return signature, generate
+
+
+@intrinsic
 def call_peek(typingctx: Any, function: Any, block: Any, i: Any, state: Any, step: Any) -> Any:
     """Call the kernel at an address: float64 f(block, neuron, state, step)."""
     signature = types.float64(types.int64, types.int64, types.int64, types.int64, types.int64)

@@ -31,12 +31,20 @@ MARKS = 22  # int32 in the records: whether a neuron is on the awake list
 RECORD_BYTES = 23
 STATES = 24
 
+# what a thread hands to the features that its network needs (`features`)
+T_POPS, T_N_POPS, T_RING, T_RING_SIZE, T_BITS = range(5)
+T_PROCESSES, T_N_PROCESSES, T_WEIGHTS, T_INPUTS_FN = range(5, 9)
+T_CURRENTS, T_N_CURRENTS, T_MEANS, T_STDS, T_CURRENTS_FN = range(9, 14)
+T_COLUMNS = 14
+
 # populations: one row each
 P_KIND, P_BLOCK, P_N, P_LO, P_CHANNEL, P_CHANNELS, P_EVENT = range(7)
 P_CLOCK_FN, P_EVENT_FN, P_N_NOISE, P_NOISE, P_KEY0, P_KEY1 = range(7, 13)
 P_TOUCHED, P_N_TOUCHED, P_SOURCE, P_RECORD, P_ADVANCE_FN, P_CAPACITY, P_SPIKES = range(13, 20)
 P_EVENT_CHANNELS, P_EVENT_WEIGHTS, P_N_EVENTS, P_EVENT_CAPACITY, P_SLOTS = range(20, 25)
-P_COLUMNS = 25
+# a feature that draws the spikes or the noise of the population, its process, where spikes go
+P_DRAW_FN, P_PROCESS, P_OUT = range(25, 28)
+P_COLUMNS = 28
 KIND_NEURON, KIND_POISSON, KIND_GIVEN, KIND_PARROT = range(4)
 
 # Poisson processes: generators and inputs, one row each

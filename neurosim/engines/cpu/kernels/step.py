@@ -1,0 +1,189 @@
+"""One step of the populations of a thread."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from neurosim.engines.cpu.kernels import layout as L
+from neurosim.engines.cpu.kernels.drive import given_spikes
+from neurosim.engines.cpu.kernels.intrinsics import (
+    INNER,
+    call_feature,
+    call_kernel,
+    call_peek,
+    prefetch,
+    view,
+)
+
+#: Events of the next step whose neurons are asked for.
+_EARLY = 64
+
+
+@njit(**INNER)
+def nothing_due(pop, slot):
+    """Whether no input waits for a sleeping population in a slot."""
+    n_touched = view(pop[L.P_N_TOUCHED], slot + 1, np.int64)
+    n_events = view(pop[L.P_N_EVENTS], slot + 1, np.int64)
+    return n_touched[slot] == 0 and n_events[slot] == 0
+
+
+@njit(**INNER)
+def ask_for_records(pop, block, slot):
+    """Ask for the neurons that the first events of a later slot reach."""
+    if slot >= pop[L.P_SLOTS]:
+        return
+    n, size = block[L.N], block[L.RECORD_BYTES]
+    n_events = view(pop[L.P_N_EVENTS], slot + 1, np.int64)
+    count = min(n_events[slot], _EARLY)
+    at = pop[L.P_EVENT_CHANNELS] + 4 * slot * pop[L.P_EVENT_CAPACITY]
+    channels = view(at, count, np.int32)
+    records = view(block[L.RECORDS], n * size, np.uint8)
+    for k in range(count):
+        i = np.int64(channels[k])
+        while i >= n:
+            i -= n
+        prefetch(records, i * size)
+
+
+@njit(**INNER)
+def step_population(pop, given, ring, bits, slot, step, out_address):
+    """Advance one population by a step; return the number of its spikes (ids at `out_address`)."""
+    n, lo = pop[L.P_N], pop[L.P_LO]
+    out = view(out_address, max(n, 1), np.int32)
+    kind = pop[L.P_KIND]
+    if kind == L.KIND_POISSON:
+        pop[L.P_OUT] = out_address
+        return call_feature(pop[L.P_DRAW_FN], pop.ctypes.data, slot, step)
+    if kind == L.KIND_GIVEN:
+        return given_spikes(given[pop[L.P_SOURCE]], lo, lo + n, step, out)
+    first = (slot << bits) + pop[L.P_CHANNEL]
+    if kind == L.KIND_PARROT:
+        count = 0
+        for i in range(min(n, pop[L.P_CHANNELS])):
+            for _ in range(int(ring[first + i])):
+                if count == pop[L.P_CAPACITY]:
+                    return -1
+                out[count] = lo + i
+                count += 1
+            ring[first + i] = L.UNTOUCHED
+        return count
+    block = view(pop[L.P_BLOCK], L.STATES, np.int64)
+    row = ring.ctypes.data + first * ring.itemsize
+    if pop[L.P_EVENT] == 1:
+        if nothing_due(pop, slot) and block[L.N_AWAKE] == 0:
+            return 0
+        block[L.N_TOUCHED] = pop[L.P_N_TOUCHED] + 8 * slot
+        block[L.TOUCHED] = pop[L.P_TOUCHED] + 4 * slot * pop[L.P_CHANNELS]
+        ask_for_records(pop, block, slot + 1)
+        first = slot * pop[L.P_EVENT_CAPACITY]
+        block[L.N_EVENTS] = pop[L.P_N_EVENTS] + 8 * slot
+        block[L.EVENT_CHANNELS] = pop[L.P_EVENT_CHANNELS] + 4 * first
+        block[L.EVENT_WEIGHTS] = pop[L.P_EVENT_WEIGHTS] + ring.itemsize * first
+        count = call_kernel(pop[L.P_EVENT_FN], pop[L.P_BLOCK], step, row, out_address)
+    else:
+        if pop[L.P_N_NOISE] > 0:
+            call_feature(pop[L.P_DRAW_FN], pop.ctypes.data, slot, step)
+        count = call_kernel(pop[L.P_CLOCK_FN], pop[L.P_BLOCK], step, row, out_address)
+        block[L.UPDATES] += n
+    for k in range(count):
+        out[k] += lo
+    return count
+
+
+@njit(**INNER)
+def advance_populations(
+    pops, given, ring, bits, slot, step, buffers, begins, counts,
+    spike_steps, spike_pops, spike_ids, n_spikes,
+):  # fmt: skip
+    """Step every population and record its spikes; return the number of spikes.
+
+    The spikes of population p go to its list from position `begins[p]` on; where those of the
+    next step would begin stays in `begins`.
+    """
+    spiked = 0
+    for p in range(pops.shape[0]):
+        count = 0
+        out = buffers[p] + 4 * begins[p]
+        if pops[p, L.P_N] > 0:
+            count = step_population(pops[p], given, ring, bits, slot, step, out)
+        counts[p] = count
+        spiked += abs(count)
+        pops[p, L.P_SPIKES] += count
+        if count > 0:
+            begins[p] += count
+            if pops[p, L.P_RECORD] == 1:
+                ids = view(out, count, np.int32)
+                at = n_spikes[0]
+                for k in range(count):
+                    spike_steps[at + k] = step
+                    spike_pops[at + k] = p
+                    spike_ids[at + k] = ids[k]
+                n_spikes[0] = at + count
+    return spiked
+
+
+@njit(**INNER)
+def failed(pops, counts):
+    """Whether a state stopped being a number or a spike list overflowed (count below 0)."""
+    for p in range(pops.shape[0]):
+        if counts[p] < 0:
+            return True
+        if pops[p, L.P_KIND] == L.KIND_NEURON and pops[p, L.P_N] > 0:
+            block = view(pops[p, L.P_BLOCK], L.STATES, np.int64)
+            if block[L.STATUS] >= 0:
+                return True
+    return False
+
+
+@njit(**INNER)
+def record_states(pops, recordings, step, dtype):
+    """Copy the recorded states of this thread's neurons; sleeping ones are looked at, not woken."""
+    for a in range(recordings.shape[0]):
+        r = recordings[a]
+        if step % r[L.R_EVERY] != 0:
+            continue
+        n = r[L.R_N]
+        pop = pops[r[L.R_POPULATION]]
+        ids = view(r[L.R_IDS], n, np.int64)
+        out = view(r[L.R_OUT] + 8 * r[L.R_ROW] * n, n, np.float64)
+        r[L.R_ROW] += 1
+        if pop[L.P_EVENT] == 1:
+            for k in range(n):
+                out[k] = call_peek(r[L.R_PEEK_FN], pop[L.P_BLOCK], ids[k], r[L.R_STATE], step)
+            continue
+        block = view(pop[L.P_BLOCK], L.STATES + r[L.R_STATE] + 1, np.int64)
+        x = view(block[L.STATES + r[L.R_STATE]], block[L.N], dtype)
+        for k in range(n):
+            out[k] = x[ids[k]]
+
+
+@njit(**INNER)
+def next_due(pops, every_step, given, slots, step):
+    """Return the next step at which this thread has anything to do.
+
+    What the ring holds is all that can come, as far as this thread knows.
+    """
+    if every_step:
+        return step + 1
+    due = L.FOREVER
+    for p in range(pops.shape[0]):
+        pop = pops[p]
+        if pop[L.P_KIND] == L.KIND_GIVEN:
+            g = given[pop[L.P_SOURCE]]
+            steps = view(g[L.G_STEPS], g[L.G_COUNT], np.int64)
+            if g[L.G_CURSOR] < g[L.G_COUNT]:
+                due = min(due, max(steps[g[L.G_CURSOR]], step + 1))
+            continue
+        if pop[L.P_N] == 0:
+            continue
+        if pop[L.P_KIND] != L.KIND_NEURON or pop[L.P_EVENT] == 0:
+            return step + 1
+        block = view(pop[L.P_BLOCK], L.STATES, np.int64)
+        if block[L.N_AWAKE] > 0:
+            return step + 1
+        for later in range(step + 1, min(due, step + slots)):
+            if not nothing_due(pop, later % slots):
+                due = later
+                break
+    return due
