@@ -291,7 +291,7 @@ class TestInitialisers:
         std = fluctuation_driven_std(kernel, share=0.5, **both)
         mu = 50 * 0.04 * 0.05 * e1
         assert std**2 + 0.05**2 == pytest.approx(0.5 * ((1 - mu) / 1.5) ** 2 / (50 * 0.04 * e2))
-        with pytest.raises(ParameterError, match="mean = 0.2 puts the mean membrane at 2"):
+        with pytest.raises(ParameterError, match=r"mean = 0.2 puts the mean membrane at 2"):
             fluctuation_driven_std(kernel, **both | {"mean": 0.2})
 
     def test_the_kernel_of_a_neuron_without_traces(self):
@@ -404,7 +404,8 @@ class TestCheckpoints:
         import random
 
         def draw():
-            return [torch.rand(2).tolist(), np.random.rand(), random.random(), random.gauss(),
+            uniform = np.random.rand()  # noqa: NPY002
+            return [torch.rand(2).tolist(), uniform, random.random(), random.gauss(),
                     own.random(), own.integers(9), theirs.initial_seed(),
                     torch.rand(1, generator=theirs).item()]  # fmt: skip
 

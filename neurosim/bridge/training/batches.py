@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sized
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Iterator, Sized
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from neurosim.errors import ParameterError
+
+#: Makes a batch of a list of items.
+Collate: TypeAlias = Callable[[list[Any]], Any]
+#: Samples in a batch unless said otherwise.
+DEFAULT_BATCH = 64
 
 
 class ArrayBatches:
@@ -39,7 +44,13 @@ class ArrayBatches:
     """
 
     def __init__(
-        self, x: Any, target: Any, *, batch_size: int = 64, shuffle: bool = True, seed: int = 0
+        self,
+        x: Any,
+        target: Any,
+        *,
+        batch_size: int = DEFAULT_BATCH,
+        shuffle: bool = True,
+        seed: int = 0,
     ) -> None:
         self.x, self.target = _tensor(x), _tensor(target)
         if self.x.dim() < 2 or self.x.shape[1] != len(self.target) or not len(self.target):
@@ -97,7 +108,13 @@ def _tensor(values: Any) -> Tensor:
 
 
 def batches_of(
-    data: Any, *, batch_size: int | None, shuffle: bool, seed: int | None, what: str = "data"
+    data: Any,
+    *,
+    batch_size: int | None,
+    shuffle: bool,
+    seed: int | None,
+    collate: Collate | None = None,
+    what: str = "data",
 ) -> Iterable[Any]:
     """Return an iterable of batches for what a user may give as data.
 
@@ -105,32 +122,36 @@ def batches_of(
     ----------
     data : loader, (x, target) or data set
         An iterable of batches is returned as it is; a pair of arrays becomes `ArrayBatches`; a
-        data set of ``neurosim.datasets`` goes through its ``loader``.
+        data set goes through ``neurosim.datasets.loader``.
     batch_size : int, optional
         Default 64. A loader has its own.
     shuffle : bool
     seed : int, optional
+    collate : callable, optional
+        For data sets; by default ``collate_dense()``, which takes recordings that are frames.
+    what : str
+        Name of the argument, for messages.
 
     Raises
     ------
     ParameterError
-        If it is none of these, or a loader is given together with `batch_size`.
+        If it is none of these, or a loader is given together with `batch_size` or `collate`.
     """
+    size = DEFAULT_BATCH if batch_size is None else batch_size
     if isinstance(data, tuple) and len(data) == 2:
-        return ArrayBatches(*data, batch_size=batch_size or 64, shuffle=shuffle, seed=seed or 0)
-    if _is_dataset(data):
-        from neurosim.datasets import loader
+        _need_none(what, "a pair of arrays has nothing to collate", collate=collate)
+        return ArrayBatches(*data, batch_size=size, shuffle=shuffle, seed=seed or 0)
+    if is_dataset(data):
+        from neurosim.datasets import collate_dense, loader
 
         return cast(
             "Iterable[Any]",
-            loader(data, batch_size=batch_size or 64, shuffle=shuffle, seed=seed or 0),
+            loader(data, size, collate=collate or collate_dense(), shuffle=shuffle, seed=seed or 0),
         )
-    if isinstance(data, Iterable) and not isinstance(data, Iterator | str | dict):
-        if batch_size is not None and not isinstance(data, ArrayBatches):
-            raise ParameterError(
-                f"{what} is a {type(data).__name__}, which makes its own batches: leave out "
-                "batch_size."
-            )
+    wrong = Iterator | str | dict | Tensor | np.ndarray
+    if isinstance(data, Iterable) and not isinstance(data, wrong):
+        own = f"{type(data).__name__} makes its own batches"
+        _need_none(what, own, batch_size=batch_size, collate=collate)
         return data
     once = " An iterator can be run through only once." if isinstance(data, Iterator) else ""
     raise ParameterError(
@@ -139,33 +160,49 @@ def batches_of(
     )
 
 
-def _is_dataset(data: Any) -> bool:
+def _need_none(what: str, why: str, **options: Any) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise ParameterError(f"{what}: {why}: leave out {name}.")
+
+
+def is_dataset(data: Any) -> bool:
     """Return whether `data` is a collection of samples rather than of batches."""
-    if isinstance(data, list | tuple):
+    if isinstance(data, list | tuple | dict | str | Tensor | np.ndarray):
         return False
-    return hasattr(data, "__getitem__") and isinstance(data, Sized) and not hasattr(data, "epoch")
+    return hasattr(data, "__getitem__") and isinstance(data, Sized)
 
 
 def unpack_input(batch: Any, device: torch.device, dtype: torch.dtype) -> Any:
     """Return the input of a batch ``(x, ...)`` or ``x``, on a device and in a precision."""
     x = batch[0] if isinstance(batch, tuple | list) and batch else batch
-    # no copy where nothing changes: the list of events that x may carry stays with it
-    return x.to(device=device, dtype=dtype) if isinstance(x, Tensor) else x
+    if isinstance(x, Tensor):
+        # no copy where nothing changes: the list of events that x may carry stays with it
+        return x.to(device=device, dtype=dtype)
+    return x.to(device) if callable(getattr(x, "to", None)) else x
 
 
 def unpack(batch: Any, device: torch.device, dtype: torch.dtype) -> tuple[Any, Tensor]:
     """Return input and target of a batch, on a device and in the model's precision.
 
+    Parameters
+    ----------
+    batch : (x, target, ...) or batch of events
+        Of events: an object with ``targets`` (`neurosim.datasets.EventBatch`), which is then the
+        input itself.
+
     Raises
     ------
     ParameterError
-        If it is not a pair.
+        If it is neither.
     """
-    if not isinstance(batch, tuple | list) or len(batch) < 2:
-        raise ParameterError(
-            f"a batch is a {type(batch).__name__}: expected (x, target), such as DataLoader and "
-            "neurosim.datasets.loader give."
-        )
-    x, target = unpack_input(batch, device, dtype), batch[1]
+    target = getattr(batch, "targets", None)
+    if target is None:
+        if not isinstance(batch, tuple | list) or len(batch) < 2:
+            raise ParameterError(
+                f"a batch is a {type(batch).__name__}: expected (x, target), such as DataLoader "
+                "and neurosim.datasets.loader give, or an EventBatch."
+            )
+        target = batch[1]
     target = target if isinstance(target, Tensor) else torch.as_tensor(np.asarray(target))
-    return x, target.to(device)
+    return unpack_input(batch, device, dtype), target.to(device)

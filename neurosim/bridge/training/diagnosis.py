@@ -156,6 +156,21 @@ def finite(tensor: Tensor | None) -> bool:
     return tensor is None or bool(torch.isfinite(tensor).all())
 
 
+def _explain_state(model: nn.Module, x: Any) -> SimulationError | None:
+    """Return the error if input or parameters are not finite to begin with."""
+    if isinstance(x, Tensor) and not finite(x):
+        return SimulationError(
+            "the input of the model holds NaN or infinity: look at the data and its transforms."
+        )
+    for name, parameter in model.named_parameters():
+        if not finite(parameter):
+            return SimulationError(
+                f"parameter {name!r} is NaN or infinite after the last update. Lower its learning "
+                "rate or use clip_gradient=1.0."
+            )
+    return None
+
+
 def explain_nan_output(model: nn.Module, run: Callable[[], Any], x: Any) -> SimulationError:
     """Return the error for a loss that is not finite, naming the first module to blame.
 
@@ -172,16 +187,9 @@ def explain_nan_output(model: nn.Module, run: Callable[[], Any], x: Any) -> Simu
     SimulationError
         To be raised by the caller.
     """
-    if isinstance(x, Tensor) and not finite(x):
-        return SimulationError(
-            "the input of the model holds NaN or infinity: look at the data and its transforms."
-        )
-    for name, parameter in model.named_parameters():
-        if not finite(parameter):
-            return SimulationError(
-                f"parameter {name!r} is NaN or infinite after the last update. Lower its learning "
-                "rate or use clip_gradient=1.0."
-            )
+    known = _explain_state(model, x)
+    if known is not None:
+        return known
     first = _outputs(model, run, stop_at=lambda out: not finite(out))
     if first:
         name, module, _ = first[-1]
@@ -197,7 +205,7 @@ def explain_nan_output(model: nn.Module, run: Callable[[], Any], x: Any) -> Simu
 
 
 def explain_nan_gradient(
-    model: nn.Module, run: Callable[[], Any], backward: Callable[[Any], None]
+    model: nn.Module, run: Callable[[], Any], backward: Callable[[Any], None], x: Any
 ) -> SimulationError:
     """Return the error for a gradient that is not finite, naming the first module to blame.
 
@@ -208,12 +216,17 @@ def explain_nan_gradient(
         Runs the forward pass again and returns the loss.
     backward : callable
         Runs the backward pass of that loss.
+    x : tensor or batch of events
+        The input of the pass.
 
     Returns
     -------
     SimulationError
         To be raised by the caller.
     """
+    known = _explain_state(model, x)
+    if known is not None:
+        return known
     gradients: dict[int, Tensor] = {}
     outputs: list[tuple[str, nn.Module, Tensor]] = []
     result: list[Any] = []

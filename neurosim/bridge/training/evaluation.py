@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from neurosim.bridge.training.batches import batches_of, unpack
+from neurosim.bridge.training.batches import Collate, batches_of, unpack
 from neurosim.bridge.training.delays import rounded_delays
 from neurosim.bridge.training.diagnosis import check_batch
 from neurosim.bridge.training.losses import Loss, LossFunction, Scores, resolve_loss
@@ -87,6 +87,7 @@ def evaluate(
     scores: Scores | None = None,
     forward: Forward = run_model,
     batch_size: int | None = None,
+    collate: Collate | None = None,
     autocast: torch.dtype | None = None,
     round_delays: bool = True,
 ) -> Evaluation:
@@ -109,6 +110,8 @@ def evaluate(
         ``model(x)``.
     batch_size : int, optional
         For arrays and data sets; default 64.
+    collate : callable, optional
+        For data sets, as for `fit`.
     autocast : torch.dtype, optional
         Such as ``torch.bfloat16``.
     round_delays : bool, default True
@@ -124,7 +127,7 @@ def evaluate(
         If the data are empty, or targets and outputs do not fit.
     """
     criterion = resolve_loss(loss, scores)
-    batches = batches_of(data, batch_size=batch_size, shuffle=False, seed=0)
+    batches = batches_of(data, batch_size=batch_size, collate=collate, shuffle=False, seed=0)
     return evaluate_batches(
         model, batches, criterion, forward=forward, autocast=autocast, round_delays=round_delays
     )

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from neurosim.bridge.training.batches import ArrayBatches, batches_of
+from neurosim.bridge.training.batches import ArrayBatches, Collate, batches_of, is_dataset
 from neurosim.bridge.training.callbacks import Callback, CsvLog, Progress, TensorBoardLog
 from neurosim.bridge.training.evaluation import Forward, run_model
 from neurosim.bridge.training.groups import parameter_groups
@@ -18,6 +18,7 @@ from neurosim.bridge.training.learning_rates import LearningRates, Schedules
 from neurosim.bridge.training.losses import Loss, LossFunction, Scores, resolve_loss
 from neurosim.bridge.training.regularisers import Regulariser
 from neurosim.bridge.training.rng import Generators, seeded
+from neurosim.bridge.training.schedules import Schedule
 from neurosim.bridge.training.trainer import EarlyStopping, Trainer
 from neurosim.errors import ParameterError
 
@@ -31,6 +32,7 @@ def fit(
     validation: Any = None,
     epochs: int,
     batch_size: int | None = None,
+    collate: Collate | None = None,
     loss: str | Loss | LossFunction = "rate",
     scores: Scores | None = None,
     forward: Forward = run_model,
@@ -73,6 +75,9 @@ def fit(
         Epochs of the whole run, those before a resumption included.
     batch_size : int, optional
         For arrays and data sets; default 64.
+    collate : callable, optional
+        For data sets: ``collate_dense(...)`` or ``collate_events(...)`` of `neurosim.datasets`;
+        not needed where a transform such as ``ToFrames`` makes arrays already.
     loss : str, Loss or callable, default "rate"
         A name of `LOSSES` (``rate``, ``count``, ``membrane_sum``, ``membrane_mean``,
         ``membrane_max``, ``membrane_last``), a functional loss of snnTorch, or any
@@ -161,7 +166,7 @@ def fit(
     """
     if not isinstance(epochs, int) or epochs < 1:
         raise ParameterError(f"epochs = {epochs!r}: a whole number of at least 1.")
-    training, held_out = _data(data, validation, batch_size, seed)
+    training, held_out = _data(data, validation, batch_size=batch_size, collate=collate, seed=seed)
     stopping = EarlyStopping(patience=early_stopping) if isinstance(
         early_stopping, int) else early_stopping  # fmt: skip
     monitor = _monitor(monitor, stopping, held_out is not None)
@@ -183,7 +188,7 @@ def fit(
         settings={
             "seed": repr(seed), "loss": criterion.name, "optimizer": type(made).__name__,
             "learning_rate": repr(learning_rate), "weight_decay": repr(weight_decay),
-            "schedule": _text(schedule) + (f" over {epochs} epochs" if schedule else ""),
+            "schedule": _schedule_text(schedule, epochs),
             "schedule_per": schedule_per, "clip_gradient": repr(clip_gradient),
             "regularisers": _text(tuple(regularisers)), "early_stopping": repr(stopping),
             "monitor": repr(monitor), "batch_size": repr(getattr(training, "batch_size", None)),
@@ -196,36 +201,37 @@ def fit(
         return trainer.run()
 
 
-def _data(data: Any, validation: Any, batch_size: int | None, seed: int | None) -> tuple[Any, Any]:
-    """Return batches for training and for validation."""
+def _data(data: Any, validation: Any, *, seed: int | None, **options: Any) -> tuple[Any, Any]:
+    """Return batches for training and for validation; `options` are batch_size and collate."""
     if isinstance(validation, float | int) and not isinstance(validation, bool):
         if not 0.0 < validation < 1.0:
             raise ParameterError(
                 f"validation = {validation}: a fraction is between 0 and 1; or give data."
             )
-        return _parted(data, float(validation), batch_size, seed)
-    training = batches_of(data, batch_size=batch_size, shuffle=True, seed=seed)
+        return _parted(data, float(validation), seed=seed, **options)
+    training = batches_of(data, shuffle=True, seed=seed, **options)
     if validation is None:
         return training, None
-    size = None if hasattr(validation, "__next__") or hasattr(validation, "epoch") else batch_size
-    held_out = batches_of(validation, batch_size=size, shuffle=False, seed=seed, what="validation")
+    made_here = is_dataset(validation) or isinstance(validation, tuple)
+    held_out = batches_of(
+        validation, shuffle=False, seed=seed, what="validation",
+        **(options if made_here else {"batch_size": None}),
+    )  # fmt: skip
     return training, held_out
 
 
-def _parted(
-    data: Any, fraction: float, batch_size: int | None, seed: int | None
-) -> tuple[Any, Any]:
+def _parted(data: Any, fraction: float, *, seed: int | None, **options: Any) -> tuple[Any, Any]:
     if isinstance(data, tuple) and len(data) == 2:
-        data = ArrayBatches(*data, batch_size=batch_size or 64, seed=seed or 0)
+        data = batches_of(data, shuffle=True, seed=seed, **options)
     if isinstance(data, ArrayBatches):
         return data.parted(fraction)
-    if hasattr(data, "targets"):
+    if is_dataset(data) and hasattr(data, "targets"):
         from neurosim.datasets import split
 
-        rest, held = split(data, [1.0 - fraction, fraction], seed=seed or 0, stratify=True)
+        rest, held = split(data, [1.0 - fraction, fraction], seed=seed or 0)
         return (
-            batches_of(rest, batch_size=batch_size, shuffle=True, seed=seed),
-            batches_of(held, batch_size=batch_size, shuffle=False, seed=seed),
+            batches_of(rest, shuffle=True, seed=seed, **options),
+            batches_of(held, shuffle=False, seed=seed, **options),
         )
     raise ParameterError(
         f"validation = {fraction}: a {type(data).__name__} cannot be split here. Split the data "
@@ -274,6 +280,12 @@ def _resume_from(resume: bool | str | Path, checkpoint: Path | None) -> Path | N
     if checkpoint is None:
         raise ParameterError("resume=True needs checkpoint=path, or write resume=path.")
     return checkpoint if checkpoint.is_file() else None
+
+
+def _schedule_text(schedule: Schedules, epochs: int) -> str:
+    """Describe a schedule; ours depend on the length of the run."""
+    ours = isinstance(schedule, Schedule | str | Mapping)
+    return f"{_text(schedule)} over {epochs} epochs" if ours else _text(schedule)
 
 
 def _text(value: Any) -> str:

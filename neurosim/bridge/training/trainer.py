@@ -145,7 +145,7 @@ class Trainer:
 
     def _epoch(self, interrupted: Callable[[], bool]) -> None:
         began = time.perf_counter()
-        _announce(self.batches, self.epoch)
+        announce(self.batches, self.epoch)
         self.step, self.mean_loss = 0, math.nan
         self._tell("before_epoch")
         self.model.train()
@@ -230,7 +230,7 @@ class Trainer:
             return self._loss(x, target, spikes)[1]
 
         self.optimizer.zero_grad(set_to_none=True)
-        return explain_nan_gradient(self.model, run, _backward)
+        return explain_nan_gradient(self.model, run, _backward, x)
 
     def _row(self, sums: Mapping[str, float], spikes: SpikeMonitor) -> dict[str, float]:
         n, classifies = sums["n"], self.criterion.classifies
@@ -238,6 +238,7 @@ class Trainer:
         if classifies:
             row["train_accuracy"] = sums["right"] / n
         if self.validation is not None:
+            announce(self.validation, 0)  # random transforms are the same in every epoch
             result = evaluate_batches(
                 self.model, self.validation, self.criterion, forward=self.forward,
                 autocast=self.autocast, round_delays=self.round_delays,
@@ -328,7 +329,7 @@ def _backward(loss: Tensor) -> None:
     loss.backward()  # type: ignore[no-untyped-call]
 
 
-def _announce(batches: Any, epoch: int) -> None:
+def announce(batches: Any, epoch: int) -> None:
     """Tell a loader, or its sampler, which epoch comes: orders depend on it, not on the past."""
     for target in (batches, getattr(batches, "sampler", None)):
         set_epoch = getattr(target, "set_epoch", None)
