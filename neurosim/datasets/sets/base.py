@@ -12,10 +12,62 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurosim.datasets.transforms.base import Transform
+from neurosim.datasets.transforms.compose import Compose
 from neurosim.errors import ParameterError, unknown_name
 
 
-class Dataset(abc.ABC):
+class Recordings(abc.ABC):
+    """What `neurosim.datasets.loader` and `DiskCache` take: ``len``, ``[index]``, `get`."""
+
+    targets: NDArray[np.int64]
+    sensor_size: tuple[int, int, int]
+    classes: tuple[str, ...]
+
+    @abc.abstractmethod
+    def get(self, index: int, rng: np.random.Generator | None = None) -> tuple[Any, Any]:
+        """Return a recording and its target; random transforms draw from `rng`."""
+
+    @abc.abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Return everything that decides what `get` returns."""
+
+    @property
+    @abc.abstractmethod
+    def keyed(self) -> bool:
+        """Whether randomness in `get` comes from `rng` alone, never from global generators."""
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        return self.get(index)
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        return (self.get(index) for index in range(len(self)))
+
+    def position(self, index: int) -> int:
+        """Return an index that may count from the end as 0 <= position < len.
+
+        Raises
+        ------
+        IndexError, TypeError
+            If there is no such recording, or it is no whole number.
+        """
+        try:
+            position = operator.index(index)
+        except TypeError:
+            raise TypeError(
+                f"{type(self).__name__}[{index!r}]: an index is a whole number; for several "
+                "recordings use neurosim.datasets.Subset."
+            ) from None
+        if not -len(self) <= position < len(self):
+            raise IndexError(
+                f"{type(self).__name__}[{position}]: there are {len(self)} recordings."
+            )
+        return position % len(self)
+
+
+class Dataset(Recordings):
     """A sequence of ``(recording, target)``, read when asked for.
 
     Parameters
@@ -92,7 +144,7 @@ class Dataset(abc.ABC):
         IndexError
             If there is no such recording.
         """
-        recording = self.read(self._position(index))
+        recording = self.read(self.position(index))
         if isinstance(self.transform, Transform):
             recording = self.transform(recording, rng)
         elif self.transform is not None:
@@ -100,37 +152,32 @@ class Dataset(abc.ABC):
         target: Any = int(self.targets[index])
         return recording, target if self.target_transform is None else self.target_transform(target)
 
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
-        return self.get(index)
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        return (self.get(index) for index in range(len(self)))
-
     def __repr__(self) -> str:
         options = "".join(f", {name}={value!r}" for name, value in self._options.items())
         return f"{type(self).__name__}({len(self)} recordings{options})"
 
     def describe(self) -> dict[str, Any]:
-        """Return what decides the content before transforms: options, and files with their age."""
-        files = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in self._files]
-        return {"class": type(self).__qualname__, "options": self._options, "files": files}
+        """Return what decides the content: options, transforms, and files with their age."""
+        stats = [(str(file), file.stat()) for file in self._files]
+        return {
+            "class": type(self).__qualname__,
+            "options": self._options,
+            "files": [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats],
+            "transform": self.transform,
+            "target_transform": self.target_transform,
+        }
 
-    def _position(self, index: int) -> int:
-        try:
-            position = operator.index(index)
-        except TypeError:
-            raise TypeError(
-                f"{type(self).__name__}[{index!r}]: an index is a whole number; for several "
-                "recordings use neurosim.datasets.Subset."
-            ) from None
-        if not -len(self) <= position < len(self):
-            raise IndexError(
-                f"{type(self).__name__}[{position}]: there are {len(self)} recordings."
-            )
-        return position % len(self)
+    @property
+    def keyed(self) -> bool:
+        """Whether randomness in `get` comes from `rng` alone, never from global generators."""
+        return self.target_transform is None and is_keyed(self.transform)
+
+
+def is_keyed(transform: object) -> bool:
+    """Return whether a transform draws random numbers from the generator it is given alone."""
+    if isinstance(transform, Compose):
+        return all(is_keyed(part) for part in transform.transforms)
+    return transform is None or isinstance(transform, Transform)
 
 
 def check_option(owner: str, name: str, value: object, allowed: tuple[str, ...]) -> None:

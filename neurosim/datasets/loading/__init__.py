@@ -1,0 +1,1 @@
+"""From data sets to batches: splitting, caching, collating, loading."""
