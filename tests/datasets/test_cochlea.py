@@ -8,7 +8,7 @@ from scipy.integrate import quad
 from scipy.ndimage import gaussian_filter1d
 
 from neurosim.datasets.encoders import BushyCell, Cochlea, HairCell, basilar_membrane
-from neurosim.datasets.encoders.basilar_membrane import BasilarMembrane
+from neurosim.datasets.encoders.basilar_membrane import BasilarMembrane, _pieces
 from neurosim.errors import ParameterError
 
 RATE = 48_000
@@ -111,6 +111,17 @@ def test_a_long_sound_is_the_sum_of_its_pieces(monkeypatch):
     assert error.max() < 0.15
 
 
+@pytest.mark.parametrize("size", [1, 19, 90, 100, 101, 105, 110, 190, 199, 200, 571])
+def test_pieces_add_up_to_the_sound(size):
+    sound = np.random.default_rng(size).normal(size=size)
+    total = np.zeros(size)
+    for start, piece in _pieces(sound, 101, 10):
+        assert start % 2 == 0
+        assert piece.size <= 101
+        total[start : start + piece.size] += piece
+    assert np.allclose(total, sound, atol=1e-14)
+
+
 # --- hair cell ------------------------------------------------------------------------------
 
 
@@ -172,6 +183,11 @@ def test_fibres_follow_a_changing_probability():
 def test_bushy_cell_equals_the_published_code():
     arrivals = (np.random.RandomState(5).rand(4000, 40) < 0.004).sum(1).astype(float)
     assert BushyCell().spikes(arrivals).tolist() == PUBLISHED_LIF
+    # Strong drive, where the refractory time decides: the sum of n*step, modulo 1000 each.
+    arrivals = (np.random.RandomState(6).rand(24_000, 40) < 0.02).sum(1).astype(float)
+    steps = BushyCell().spikes(arrivals)
+    assert steps.size == 716
+    assert (steps * np.arange(716) % 1000).sum() == 368_017
 
 
 def test_bushy_cell_integrates_to_the_closed_form():

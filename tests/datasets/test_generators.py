@@ -271,6 +271,10 @@ def test_a_drifting_grating_repeats_after_its_period():
     # Period 8/0.4 = 20 frames, once the sum of changes has settled.
     assert np.array_equal(frames[41:181], frames[61:201])
     assert set(np.unique(frames[41:61])) == {-1, 0, 1}
+    # Nothing is lost: events times threshold follow the brightness to one threshold.
+    theta = 1.7 * np.diff(movie, axis=0).std()
+    error = theta * frames.cumsum(0) - (movie - movie[0])[:, 0]
+    assert np.abs(error).max() <= theta * (1 + 1e-9)
 
 
 def test_textures_move_with_their_velocity():
@@ -336,6 +340,12 @@ def test_events_follow_the_light():
     assert len(gen.saccades(np.zeros((1, 9, 9), np.uint8))[0][0]) == 0
     rest = gen.saccades(image, corners=((1.0, 1.0), (1.0, 1.0)))
     assert len(rest[0][0]) == 0
+
+
+def test_description_tells_other_content():
+    assert gen.saccades(IMAGES).describe() == gen.saccades(IMAGES.copy()).describe()
+    assert gen.saccades(IMAGES).describe() != gen.saccades(255 - IMAGES).describe()
+    assert gen.timed_motifs(5).describe() != gen.timed_motifs(5, drop=0.2).describe()
 
 
 def test_saccades_refuse_what_is_no_image():

@@ -56,7 +56,7 @@ class BasilarMembrane:
     Sieroka, Dosch & Rupp (2006), J. Acoust. Soc. Am. 120:297; parameters of Cramer et al. (2020),
     IEEE TNNLS 33:2744. In this form, which made Spiking Heidelberg Digits, a place moves *before*
     the sound that moves it, by up to 19 ms at the apex: the wave travels as exp(-i w t), the
-    transform as exp(+i w t). The responses are computed at the first sound and kept: about 80 MB
+    transform as exp(+i w t). The responses are computed at the first sound and kept: about 90 MB
     for 700 channels and sounds of up to 0.3 s, twice that for longer ones.
 
     Raises

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,6 +41,7 @@ class Saccades:
     blur: float
     refractory: float
     noise_rate: float
+    checksum: int  # of the images, for `describe`
     images: NDArray[Any] = field(repr=False)
 
     @property
@@ -110,6 +112,29 @@ def _unit(image: NDArray[Any]) -> FloatArray:
     scale = 255.0 if image.dtype == np.uint8 else 1.0
     values: FloatArray = image.astype(np.float64) / scale
     return values
+
+
+def _checked(
+    name: str, images: ArrayLike, targets: ArrayLike | None, classes: tuple[str, ...] | None
+) -> tuple[NDArray[Any], NDArray[np.int64], tuple[str, ...]]:
+    """Return images, labels and names of classes, or raise `ParameterError`."""
+    pixels = np.asarray(images)
+    if pixels.ndim != 3 or not len(pixels):
+        raise ParameterError(f"{name}: images of shape {pixels.shape} must be (n, h, w), n >= 1.")
+    if pixels.dtype != np.uint8 and not (pixels.min() >= 0 and pixels.max() <= 1):
+        raise ParameterError(
+            f"{name}: images of {pixels.dtype} reach from {pixels.min()} to {pixels.max()}: uint8, "
+            "or numbers from 0 to 1, are expected."
+        )
+    labels = np.zeros(len(pixels), np.int64) if targets is None else np.asarray(targets, np.int64)
+    if labels.shape != (len(pixels),) or labels.min() < 0:
+        raise ParameterError(
+            f"{name}: {len(pixels)} images need as many targets >= 0, not shape {labels.shape}."
+        )
+    names = tuple(str(c) for c in range(int(labels.max()) + 1)) if classes is None else classes
+    if labels.max() >= len(names):
+        raise ParameterError(f"{name}: target {labels.max()} has no name: {len(names)} classes.")
+    return pixels, labels, tuple(names)
 
 
 def saccades(
@@ -187,22 +212,7 @@ def saccades(
     have; the counts of the images are correlated with 0.89.
     """
     name = "saccades"
-    pixels = np.asarray(images)
-    if pixels.ndim != 3 or not len(pixels):
-        raise ParameterError(f"{name}: images of shape {pixels.shape} must be (n, h, w), n >= 1.")
-    if pixels.dtype != np.uint8 and not (pixels.min() >= 0 and pixels.max() <= 1):
-        raise ParameterError(
-            f"{name}: images of {pixels.dtype} reach from {pixels.min()} to {pixels.max()}: uint8, "
-            "or numbers from 0 to 1, are expected."
-        )
-    labels = np.zeros(len(pixels), np.int64) if targets is None else np.asarray(targets, np.int64)
-    if labels.shape != (len(pixels),) or labels.min() < 0:
-        raise ParameterError(
-            f"{name}: {len(pixels)} images need as many targets >= 0, not shape {labels.shape}."
-        )
-    names = tuple(str(c) for c in range(int(labels.max()) + 1)) if classes is None else classes
-    if labels.max() >= len(names):
-        raise ParameterError(f"{name}: target {labels.max()} has no name: {len(names)} classes.")
+    pixels, labels, names = _checked(name, images, targets, classes)
     need_whole(name, width=size[0], height=size[1])
     need_positive(name, saccade=saccade, threshold=threshold, background=background)
     for key, value in (
@@ -217,9 +227,10 @@ def saccades(
             "lines or more."
         )
     recipe = Saccades(
-        classes=tuple(names), size=(size[0], size[1]), corners=tuple(corners), saccade=saccade,
+        classes=names, size=(size[0], size[1]), corners=tuple(corners), saccade=saccade,
         threshold=threshold, mismatch=mismatch, background=background, blur=blur,
-        refractory=refractory, noise_rate=noise_rate, images=pixels,
+        refractory=refractory, noise_rate=noise_rate,
+        checksum=zlib.crc32(pixels.tobytes()), images=pixels,
     )  # fmt: skip
     return Generated(
         name, recipe, len(pixels), seed=seed, split=split, targets=labels,
