@@ -11,6 +11,7 @@ import os
 import tempfile
 import types
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,10 +94,12 @@ class DiskCache(Recordings):
         """Return recording `index`, from the disk if it is there, and its target."""
         position = self.position(index)
         file = self.folder / f"{position:06d}.npz"
-        item = _read(file)
-        if item is None:
-            item = self.data.get(position)
-            _write(file, self._packed(*item))
+        item = _unpacked(file.read_bytes()) if file.exists() else None
+        if item is None:  # not there yet, or damaged
+            packed = self._packed(*self.data.get(position))
+            _write(file, packed)
+            item = _unpacked(packed)
+            assert item is not None
         recording, target = item
         if isinstance(self.transform, Transform):
             recording = self.transform(recording, rng)
@@ -123,12 +126,12 @@ class DiskCache(Recordings):
         return f"DiskCache({self.data!r} in {self.folder})"
 
     def _packed(self, recording: Any, target: Any) -> bytes:
-        arrays = {"recording": np.asarray(recording), "target": np.asarray(target)}
+        arrays = {"recording": recording, "target": np.asarray(target)}
         for name, array in arrays.items():
-            if array.dtype.hasobject:
+            if not isinstance(array, np.ndarray) or array.dtype.kind not in "biufcV":
                 raise ParameterError(
-                    f"DiskCache: a {name} of type {type(recording).__name__} is no array of "
-                    "numbers; leave the transform that makes it to DiskCache(transform=...)."
+                    f"DiskCache: a {name} is {array!r:.60}, no NumPy array of numbers; leave the "
+                    "transform that makes it to DiskCache(transform=...)."
                 )
         out = io.BytesIO()
         save: Callable[..., None] = np.savez_compressed if self._compress else np.savez
@@ -136,13 +139,13 @@ class DiskCache(Recordings):
         return out.getvalue()
 
 
-def _read(file: Path) -> tuple[Any, Any] | None:
-    """Return what a file of the cache holds; None if there is none or it is damaged."""
+def _unpacked(data: bytes) -> tuple[Any, Any] | None:
+    """Return what a file of the cache holds; None if it is damaged."""
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             target = arrays["target"]
             return arrays["recording"], target.item() if target.ndim == 0 else target
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
 
 

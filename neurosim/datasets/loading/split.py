@@ -126,7 +126,13 @@ def split(
     """
     counts = _counts(sizes, len(data))
     if groups is not None:
-        part = _deal_groups(np.asarray(groups), counts, seed)
+        names = np.asarray(groups)
+        if names.shape != (len(data),):
+            raise ParameterError(
+                f"split: groups have shape {names.shape}; one group for each of the {len(data)} "
+                "recordings is needed."
+            )
+        part = _deal_groups(names, counts, seed)
     else:
         part = _deal(data.targets, counts, seed, stratify)
     return tuple(Subset(data, np.flatnonzero(part == k)) for k in range(len(counts)))
@@ -182,11 +188,8 @@ def _deal_groups(groups: NDArray[Any], counts: list[int], seed: int) -> NDArray[
     """Return the part of every recording, whole groups together, -1 for none."""
     names, group = np.unique(groups, return_inverse=True)
     wanted = sum(count > 0 for count in counts)
-    if groups.ndim != 1 or names.size < wanted:
-        raise ParameterError(
-            f"split: {names.size} groups (of shape {groups.shape}) cannot be dealt to {wanted} "
-            "parts."
-        )
+    if names.size < wanted:
+        raise ParameterError(f"split: {names.size} groups cannot be dealt to {wanted} parts.")
     sizes = np.bincount(group)
     lack = np.array([*counts, groups.size - sum(counts)], np.float64)  # the last: in no part
     part_of = np.full(names.size, -1)
