@@ -1,4 +1,4 @@
-"""Commands: explain a script's simulation, look at the installation, clear the kernel cache."""
+"""Commands: explain a simulation, train and evaluate networks, look at the installation."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from neurosim.cli import train as training
 from neurosim.errors import NeurosimError
 
 
@@ -24,12 +25,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands.add_parser("info", help="print versions, cores, memory and where kernels are kept")
     cache = commands.add_parser("cache", help="the cache of compiled kernels")
     cache.add_argument("action", choices=("where", "clear"))
+    training.add_commands(commands)
     arguments = parser.parse_args(argv)
     try:
         if arguments.command == "explain":
             return _explain(arguments.script, arguments.arguments, not arguments.no_kernels)
         if arguments.command == "info":
             return _info()
+        if arguments.command == "train":
+            return training.train(arguments)
+        if arguments.command == "evaluate":
+            return training.evaluate(arguments)
         return _cache(arguments.action)
     except NeurosimError as error:
         print(f"neurosim: {type(error).__name__}: {error}", file=sys.stderr)
