@@ -7,10 +7,11 @@ from neurosim.bridge.neurons.dendritic import DendriticLIF
 from neurosim.bridge.neurons.lapicque import Lapicque
 from neurosim.bridge.neurons.leaky_integrator import LI
 from neurosim.bridge.neurons.lif import LIF
+from neurosim.bridge.neurons.model_neuron import ModelNeuron
 from neurosim.bridge.neurons.recurrent import Recurrent
 from neurosim.bridge.neurons.synaptic import AlphaLIF, CubaLIF
 
 __all__ = [
-    "ALIF", "LI", "LIF", "AdLIF", "AlphaLIF", "CubaLIF", "DendriticLIF", "Lapicque", "Neuron",
-    "Recurrent", "reset",
+    "ALIF", "LI", "LIF", "AdLIF", "AlphaLIF", "CubaLIF", "DendriticLIF", "Lapicque", "ModelNeuron",
+    "Neuron", "Recurrent", "reset",
 ]  # fmt: skip

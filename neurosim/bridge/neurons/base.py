@@ -43,6 +43,8 @@ class Neuron(Layer):
     stateful : bool, default False
         Keep the state after a sequence, detached, in buffers that ``state_dict`` holds, and start
         the next sequence from it; `reset` clears it.
+    input_names : sequence of str, optional
+        What the user calls the inputs of the step; default: their own names.
 
     Notes
     -----
@@ -57,9 +59,11 @@ class Neuron(Layer):
         shape: int | Sequence[int] | None,
         spike_grad: Surrogate | Callable[[torch.Tensor], torch.Tensor] | None,
         stateful: bool,
+        input_names: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         self.step = step
+        self.input_names = step.inputs if input_names is None else tuple(input_names)
         self.shape = (shape,) if isinstance(shape, int) else None if shape is None else tuple(shape)
         self.spike_grad = resolve(spike_grad)
         self.stateful = stateful
@@ -205,7 +209,7 @@ class Neuron(Layer):
         return "" if self.shape is None else f"shape={self.shape}"
 
     def _inputs(self, x: Any) -> dict[str, torch.Tensor]:
-        names = self.step.inputs
+        names = self.input_names
         if isinstance(x, torch.Tensor) and len(names) == 1:
             given: Mapping[str, Any] = {names[0]: x}
         elif isinstance(x, torch.Tensor):
@@ -227,7 +231,10 @@ class Neuron(Layer):
             self._check(value, first.shape)
         dtype = torch.float64 if first.dtype == torch.float64 else torch.float32
         zero = None if len(given) == len(names) else torch.zeros_like(first, dtype=dtype)
-        return {n: given[n].to(dtype) if n in given else zero for n in names}  # type: ignore[misc]
+        return {
+            inner: given[name].to(dtype) if name in given else zero  # type: ignore[misc]
+            for name, inner in zip(names, self.step.inputs, strict=True)
+        }
 
     def _check(self, x: Any, shape: torch.Size) -> None:
         needed = f"[T, B, {', '.join(map(str, self.shape or ('...',)))}]"
