@@ -34,11 +34,17 @@ _LAZY: dict[str, str] = {
     # containers
     "Sequential": "neurosim.bridge.container",
     # events and connections
+    "DelayedLinear": "neurosim.bridge.connections",
     "EventBatch": "neurosim.bridge.events",
     "Linear": "neurosim.bridge.connections",
+    "SigmaSchedule": "neurosim.bridge.connections",
     "SpikeEvents": "neurosim.bridge.events",
+    "clamp_after_step": "neurosim.bridge.connections",
+    "clamp_delays_": "neurosim.bridge.connections",
     "density": "neurosim.bridge.events",
+    "evaluate_rounded": "neurosim.bridge.connections",
     "events_of": "neurosim.bridge.events",
+    "round_delays_": "neurosim.bridge.connections",
     # training
     "ArrayBatches": "neurosim.bridge.training",
     "Callback": "neurosim.bridge.training",

@@ -3,7 +3,8 @@
 A tensor of activity ``x [T, B, *shape]`` that is mostly zero is described by the columns of its
 non-zero values, row by row: a CSR matrix with one row r = t * B + b for each step of each sample
 and one column for each of the N = prod(shape) neurons. Layers that emit spikes attach the list to
-their output, sparse products take it from there.
+their output, sparse products take it from there. A list is forgotten when torch's counter of
+versions says that its tensor was changed in place.
 """
 
 from __future__ import annotations
@@ -100,6 +101,13 @@ class SpikeEvents:
         sparse.by_column(self.ptr, self.index, values, ptr, rows, amplitudes)
         return SpikeEvents(ptr, rows, self.n_rows, None if self.values is None else amplitudes)
 
+    def last(self, n: int) -> SpikeEvents:
+        """Return the events of the last n rows, or of all where there are fewer."""
+        first = max(0, self.n_rows - n)
+        begin = self.ptr[first]
+        values = None if self.values is None else self.values[begin:]
+        return SpikeEvents(self.ptr[first:] - begin, self.index[begin:], self.n_columns, values)
+
     def dense(self, dtype: torch.dtype = torch.float32) -> torch.Tensor:
         """Return the matrix [R, N]."""
         out = torch.zeros(self.n_rows, self.n_columns, dtype=dtype)
@@ -147,7 +155,11 @@ def attached(x: torch.Tensor) -> SpikeEvents | None:
 
 
 def events_of(x: torch.Tensor | EventBatch | SpikeEvents) -> SpikeEvents:
-    """Return the event list of a tensor [T, B, *shape]; it is built once and kept with the tensor.
+    """Return the event list of a tensor [T, B, *shape].
+
+    The list of a result of differentiable operations is kept with the tensor. That of other
+    tensors is not: their memory may be changed behind torch's counter of versions (a NumPy array
+    that it shares, ``x.data``). Who knows better keeps it: ``attach(x, events_of(x))``.
 
     Parameters
     ----------
@@ -165,8 +177,7 @@ def events_of(x: torch.Tensor | EventBatch | SpikeEvents) -> SpikeEvents:
     events = attached(x)
     if events is None:
         matrix = _matrix(x)
-        events = _build(matrix, *_counts(matrix))
-        attach(x, events)
+        events = _keep(x, _build(matrix, *_counts(matrix)))
     return events
 
 
@@ -190,9 +201,23 @@ def events_below(x: torch.Tensor, limit: float) -> SpikeEvents | None:
         counts, graded = _counts(matrix)
         if counts.sum() >= limit * matrix.size:
             return None
-        events = _build(matrix, counts, graded)
-        attach(x, events)
+        events = _keep(x, _build(matrix, counts, graded))
     return events if events.density < limit else None
+
+
+def concatenated(before: SpikeEvents, after: SpikeEvents) -> SpikeEvents:
+    """Return the rows of one list followed by those of another of as many columns."""
+    values = None
+    if before.values is not None or after.values is not None:
+        values = np.concatenate(
+            [np.ones(e.n_events) if e.values is None else e.values for e in (before, after)]
+        )
+    return SpikeEvents(
+        np.concatenate((before.ptr, after.ptr[1:] + before.n_events)),
+        np.concatenate((before.index, after.index)),
+        before.n_columns,
+        values,
+    )
 
 
 def density(x: torch.Tensor | EventBatch | SpikeEvents) -> float:
@@ -209,6 +234,12 @@ def density(x: torch.Tensor | EventBatch | SpikeEvents) -> float:
             return float(torch.count_nonzero(x)) / max(1, x.numel())
         return events.density
     return events_of(x).density
+
+
+def _keep(x: torch.Tensor, events: SpikeEvents) -> SpikeEvents:
+    if x.grad_fn is not None:
+        attach(x, events)
+    return events
 
 
 def _matrix(x: torch.Tensor) -> np.ndarray:

@@ -71,12 +71,22 @@ def test_trailing_dimensions_are_columns():
 
 
 def test_a_list_is_kept_until_the_tensor_changes():
-    x = spikes((4, 2, 10), 0.3)
+    x = spikes((4, 2, 10), 0.3).requires_grad_() * 1.0
     events = events_of(x)
     assert attached(x) is events and events_of(x) is events
-    x[0, 0, 0] = 1.0 - x[0, 0, 0]
+    with torch.no_grad():
+        x[0, 0, 0] = 1.0 - x[0, 0, 0]
     assert attached(x) is None
     assert events_of(x).n_events != events.n_events
+
+
+def test_memory_shared_with_numpy_is_read_anew():
+    array = np.zeros((4, 2, 10), np.float32)
+    x = torch.from_numpy(array)
+    assert events_of(x).n_events == 0
+    array[:] = 1.0  # torch counts no version
+    assert events_of(x).n_events == 80
+    assert attached(attach(x, events_of(x))) is not None, "on demand"
 
 
 def test_inference_tensors_keep_no_list():
@@ -90,7 +100,7 @@ def test_lists_are_built_below_the_limit_only():
     x = spikes((16, 16, 64), 0.1)
     assert events_below(x.clone(), 0.05) is None
     assert events_below(torch.ones(16, 16, 64), 0.3) is None
-    events = events_below(x, 0.2)
+    events = events_below(attach(x, events_of(x)), 0.2)
     assert isinstance(events, SpikeEvents)
     assert events_below(x, 0.05) is None, "a kept list may still be too dense"
 

@@ -1,5 +1,21 @@
 """Connections between layers: dense, sparse, convolutional, delayed, rewired."""
 
+from neurosim.bridge.connections.delay_training import (
+    SigmaSchedule,
+    clamp_after_step,
+    clamp_delays_,
+    evaluate_rounded,
+    round_delays_,
+)
+from neurosim.bridge.connections.delays import DelayedLinear
 from neurosim.bridge.connections.linear import Linear
 
-__all__ = ["Linear"]
+__all__ = [
+    "DelayedLinear",
+    "Linear",
+    "SigmaSchedule",
+    "clamp_after_step",
+    "clamp_delays_",
+    "evaluate_rounded",
+    "round_delays_",
+]

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from neurosim.bridge.connections.products import event_linear
 from neurosim.bridge.events import EventBatch, SpikeEvents, events_below, events_of
+from neurosim.bridge.layer import Layer, State
 from neurosim.errors import ParameterError
 
 #: Density below which the products at events are faster than dense ones, forward and weight
@@ -72,7 +73,7 @@ def check_dtype(layer: nn.Module, x: torch.Tensor, weight: torch.Tensor) -> torc
     return x
 
 
-class Linear(nn.Linear):
+class Linear(Layer, nn.Linear):
     """Connect all inputs to all outputs: ``out[t, b] = weight @ x[t, b] + bias``.
 
     All time steps are one product. When few inputs are active it adds the weights of the active
@@ -120,20 +121,21 @@ class Linear(nn.Linear):
         self.break_even = break_even
 
     def forward(  # type: ignore[override]
-        self, x: torch.Tensor | EventBatch, state: None = None
-    ) -> tuple[torch.Tensor, None]:
+        self, x: torch.Tensor | EventBatch, state: State | None = None
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Return the product for all time steps.
 
         Parameters
         ----------
         x : [T, B, in_features] tensor or EventBatch
-        state : None
+        state : dict, optional
             This layer has no state; the argument is there as in all layers.
 
         Returns
         -------
         out : [T, B, out_features] tensor
-        state : None
+        state : dict
+            Empty.
 
         Raises
         ------
@@ -141,7 +143,7 @@ class Linear(nn.Linear):
             If the shape or the precision of the input does not fit.
         """
         check_features(self, tuple(x.shape), self.in_features)
-        return self._product(x), None
+        return self._product(x), {}
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _product(self, x: torch.Tensor | EventBatch) -> torch.Tensor:

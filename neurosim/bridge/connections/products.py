@@ -78,6 +78,13 @@ class _Product(torch.autograd.Function):
         return by_x, by_weight, by_bias, None, None, None
 
 
+def autocast_type(weight: torch.Tensor) -> torch.dtype:
+    """Return the precision of a product's result: that of autocast where it is on."""
+    if torch.is_autocast_enabled("cpu") and weight.dtype != torch.float64:
+        return torch.get_autocast_dtype("cpu")
+    return weight.dtype
+
+
 def event_linear(
     x: torch.Tensor | None,
     weight: torch.Tensor,
@@ -105,9 +112,7 @@ def event_linear(
     out : [*leading, out] tensor
         In the precision of the weights; under autocast in that of autocast, computed in float32.
     """
-    result = weight.dtype
-    if torch.is_autocast_enabled("cpu") and weight.dtype != torch.float64:
-        result = torch.get_autocast_dtype("cpu")
+    result = autocast_type(weight)
     compute = torch.float64 if weight.dtype == torch.float64 else torch.float32
     with torch.autocast("cpu", enabled=False):
         out: torch.Tensor = _Product.apply(
