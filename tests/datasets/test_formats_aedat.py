@@ -175,3 +175,21 @@ def test_streams_of_aedat4(tmp_path):
     # a packet of another stream is skipped unread
     path.write_bytes(whole + struct.pack("<ii", 9, 4) + b"none")
     assert len(f.read_aedat4(path)) == 5
+
+
+def test_packets_end_where_the_table_of_packets_begins(tmp_path):
+    path = tmp_path / "a.aedat4"
+    f.write_aedat4(path, sample(CASES["aedat4"], 5), sensor_size=(640, 480))
+    data = bytearray(path.read_bytes())
+    first = 18 + int.from_bytes(data[14:18], "little")
+    struct.pack_into("<q", data, 18 + 36, len(data))  # the table's position in the header
+    path.write_bytes(data + b"table")
+    assert len(f.read_aedat4(path)) == 5
+    size = len(data) - first - 8
+    struct.pack_into("<i", data, first + 4, size + 1)
+    path.write_bytes(data + b"table")
+    message = (
+        f"at byte {first + 4}, a packet's size up to {size} is expected, but there is {size + 1}"
+    )
+    with pytest.raises(FileFormatError, match=message):
+        f.read_aedat4(path)

@@ -124,6 +124,8 @@ def test_damaged_layouts(shd, tmp_path):
     broken(put("spikes/times", np.zeros(3)), "/spikes/times has shape")
     broken(item("spikes/times", 0, np.zeros(4, "f4")), "recording 0 has times of shape")
     broken(item("spikes/times", 0, np.full(5, np.nan)), "recording 0, spike 0: time nan s is not")
+    signalling = np.array([0x7F800001] * 5, np.uint32).view(np.float32)  # NaN that warns when cast
+    broken(item("spikes/times", 0, signalling), "recording 0, spike 0: time nan s is not")
     broken(item("spikes/times", 0, [0, 0, -1, 0, 0]), "spike 2: time -1.0 s is not >= 0")
     broken(item("spikes/units", 0, [0, 0, 0, 0, 700]), "spike 4: channel 700 is not one of the 700")
     path.write_bytes(whole)

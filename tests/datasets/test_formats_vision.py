@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from neurosim.datasets import formats as f
+from neurosim.datasets.formats._source import Clock
 from neurosim.errors import FileFormatError, ParameterError, UnknownNameError
 
 EVENTS = Path(__file__).parents[3] / "shared" / "data" / "events"
@@ -145,6 +146,16 @@ def test_a_long_pause_in_the_first_turn_is_a_pause(tmp_path):
     body = b"".join(struct.pack("<II", t, 0) for t in (0, 2**32 - 1, 10))
     (tmp_path / "a.dat").write_bytes(b"% Version 2\n\x0c\x08" + body)
     assert f.read_dat(tmp_path / "a.dat")["t"].tolist() == [0, 2**32 - 1, 2**32 + 10]
+
+
+@given(st.lists(st.integers(0, 15), max_size=30), st.lists(st.integers(1, 29), max_size=4))
+def test_clocks_do_not_depend_on_blocks(raw, cuts):
+    whole = Clock(4).unfold(np.array(raw, np.uint8))
+    clock = Clock(4)
+    parts = [clock.unfold(part) for part in np.split(np.array(raw, np.uint8), sorted(cuts))]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    np.testing.assert_array_equal(whole % 16, raw)
+    assert (whole >= 0).all()
 
 
 def test_evt2_words(tmp_path):

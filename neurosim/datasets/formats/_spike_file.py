@@ -129,7 +129,8 @@ class SpikeFile(ABC):
                 f"{where} has times of {times.dtype} and channels of {channels.dtype}; numbers "
                 "with and without fraction are expected."
             )
-        microseconds = np.rint(times.astype(np.float64) * 1e6)
+        with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity are errors below
+            microseconds = np.rint(times.astype(np.float64) * 1e6)
         # written so that NaN is wrong too
         wrong = ~((microseconds >= 0) & (microseconds <= _LATEST))
         if wrong.any():
