@@ -61,7 +61,8 @@ class ModelNeuron(Neuron):
     Raises
     ------
     ModelError, ParameterError
-        If the model is stochastic, adaptive in its step, has no threshold, or a name is unknown.
+        If the model is stochastic, adaptive in its step, has no threshold, or a name is unknown;
+        in a forward pass, if a learnt value has left the bounds of its declaration.
 
     Examples
     --------
@@ -115,6 +116,7 @@ class ModelNeuron(Neuron):
 
     def coefficients(self) -> dict[str, torch.Tensor]:
         """Return the parameters of the step; what depends on a learnt one is recomputed."""
+        self._check_learnt()
         found: dict[str, torch.Tensor] = {n: getattr(self, f"fixed_{n}") for n in self._kept}
         found |= {n: getattr(self, n) for n in self.learn if n in self.step.parameters}
         return found | {n: v for n, v in self._derived().items() if n in self.step.parameters}
@@ -122,6 +124,19 @@ class ModelNeuron(Neuron):
     def extra_repr(self) -> str:
         """Return what the representation shows between the parentheses."""
         return ", ".join(filter(None, (self.step.name, super().extra_repr())))
+
+    def _check_learnt(self) -> None:
+        """Raise a ParameterError if a learnt value has left the bounds of its declaration."""
+        for name in self.learn:
+            declared = self.model.parameters[name]
+            value = getattr(self, name).detach() / declared.parsed_unit.scale
+            for edge in (float(value.min()), float(value.max())):
+                problem = declared.violation(edge)
+                if problem:
+                    raise ParameterError(
+                        f"{self.step.name}.{name} was learnt to {edge:g} {declared.unit}: "
+                        f"{problem}. Use a smaller learning rate, or clamp it after each update."
+                    )
 
     def _derived(self) -> dict[str, torch.Tensor]:
         """Return the coefficients that depend on learnt parameters, differentiably."""
