@@ -123,6 +123,18 @@ class TestSpikes:
         model(x)
         assert monitor.counts()["2"].tolist() == (2 * out.sum((0, 1))).tolist()  # hooks are gone
 
+    @pytest.mark.parametrize("factor", [1.0, 0.5, 3.0])
+    def test_graded_spikes_count_once(self, factor):
+        layers = [LIF(beta=0.5, graded_spikes_factor=factor),
+                  snntorch.Leaky(beta=0.5, graded_spikes_factor=factor)]  # fmt: skip
+        x = 3.0 * spikes(20, 4, 6).float()
+        with SpikeMonitor(Sequential(*layers)) as monitor:
+            out = x
+            for layer, name in zip(layers, monitor.layers, strict=True):
+                out, _ = Sequential(layer)(x)
+                assert monitor.counts()[name].tolist() == (out != 0).sum((0, 1)).tolist()
+        assert monitor.rates()["0"] > 0.1
+
     def test_unknown_layers(self):
         with pytest.raises(UnknownNameError, match="has no spiking layer '1'"):
             SpikeMonitor(Sequential(Thresholded(), nn.Linear(2, 2)), ["1"])

@@ -310,9 +310,7 @@ def _call(function: Callable[..., Any], options: Mapping[str, Any], where: str) 
     try:
         return function(**options)
     except TypeError as error:
-        raise ParameterError(
-            f"{where}: an option is of a wrong type ({error})."
-        ) from error
+        raise ParameterError(f"{where}: an option is of a wrong type ({error}).") from error
 
 
 def _check_keys(given: Mapping[str, Any], valid: Any, where: str, kind: str = "key") -> None:
