@@ -315,6 +315,7 @@ def test_another_setting_is_another_folder(tmp_path):
         Subset(Small(), np.arange(40)),
         Subset(Small(), np.arange(39)),
         DiskCache(Small(), tmp_path, transform=DROP),
+        DiskCache(Small(), tmp_path, transform=double),
     ]
     folders = [DiskCache(data, tmp_path).folder for data in sets]
     assert len(set(folders)) == len(folders)
