@@ -48,7 +48,8 @@ def weighted_rate(x: Tensor, decay: float) -> Tensor:
     decay : float
         As in `rate_weights`.
     """
-    return torch.tensordot(rate_weights(len(x), decay, x), x, dims=1)
+    rate: Tensor = torch.tensordot(rate_weights(len(x), decay, x), x, dims=1)
+    return rate
 
 
 class DSRLIF(Layer):
