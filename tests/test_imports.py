@@ -31,7 +31,7 @@ RANK = {
 
 #: Packages that one part alone may import.
 OWNERS = {
-    "numba": ("engines.cpu", "bridge"), "llvmlite": ("engines.cpu",), "torch": ("bridge",),
+    "numba": ("engines.cpu", "bridge", "datasets"), "llvmlite": ("engines.cpu",), "torch": ("bridge",),
     "snntorch": ("bridge",), "cupy": ("engines.gpu", "bridge"), "mpi4py": ("engines.mpi",),
     "h5py": ("io", "network.sonata", "results", "datasets"), "matplotlib": ("plot",),
 }  # fmt: skip

@@ -31,6 +31,7 @@ REAL = np.{real}
 ZERO = REAL(0.0)
 ONE = REAL(1.0)
 UNTOUCHED = REAL(-0.0)
+INFINITY = REAL(np.inf)
 KERNEL = types.int64(types.int64, types.int64, types.int64, types.int64)
 PEEK = types.float64(types.int64, types.int64, types.int64, types.int64)
 OPTIONS = dict(cache=True, nopython=True, error_model="numpy", fastmath={{"contract"}})

@@ -172,7 +172,8 @@ class _EventEmitter:
         """Return lines that set `safe`: neuron i, just updated, cannot spike unprompted."""
         sleep, c = self.sleep, self.coefficient
         if not sleep.margin:
-            return ["safe = True"]
+            total = " + ".join(f"x_{s}[i]" for s in self.model.states)
+            return [f"safe = abs({total}) < INFINITY"]
         names = ", ".join(f"z_{s}" for s in self.model.states)
         lines = [*self._fixed_point(), *[f"z_{s} = x_{s}[i] - f_{s}" for s in self.model.states]]
         if self.step.held:
@@ -189,8 +190,10 @@ class _EventEmitter:
             high, low = c(f"sup {s}", sleep.sup[s]), c(f"inf {s}", sleep.inf[s])
             lines.append(f"ceiling = ceiling + max({high} * z_{s}, {low} * z_{s})")
         slack = "REAL(1e-9 if ITEM == 8 else 1e-5)"
-        lines.append(f"safe = ceiling < -{slack} * (ONE + abs({theta}))")
-        return lines
+        # a state that is no number, or infinite, is never safe: only then need it be looked for
+        lines.append(f"safe = (ceiling < -{slack} * (ONE + abs({theta}))) & (ceiling > -INFINITY)")
+        apart = [s for s in self.model.states if sleep.sup[s] == 0.0 and sleep.inf[s] == 0.0]
+        return lines + [f"safe &= abs(x_{s}[i]) < INFINITY" for s in apart]
 
     def _test(self, i_reset: Lines) -> Lines:
         if self.model.spec.threshold is None:
@@ -271,9 +274,9 @@ class _EventEmitter:
         check = [
             "i = np.int64(awake[q])",
             "if last[i] != now:", *indent([*self._to_now(), *self._store()]),
-            *self._arrive(), *self._bad(), *self._test(spike), *self._bound(),
+            *self._arrive(), *self._test([*self._bad(), *spike]), *self._bound(),
             "if safe:", "    is_awake[i] = 0",
-            "else:", "    awake[kept] = np.int32(i)", "    kept += 1",
+            "else:", *indent([*self._bad(), "awake[kept] = np.int32(i)", "kept += 1"]),
         ]  # fmt: skip
         return [
             *self._open_awake(), "spikes = view(out, n, np.int32)",
