@@ -91,7 +91,6 @@ _LAZY: dict[str, str] = {
     "rate_loss": "neurosim.bridge.training",
     "read_checkpoint": "neurosim.bridge.training",
     "restore_rng": "neurosim.bridge.training",
-    "rounded_delays": "neurosim.bridge.training",
     "save_checkpoint": "neurosim.bridge.training",
     "seeded": "neurosim.bridge.training",
     "spiking_layers": "neurosim.bridge.training",

@@ -11,7 +11,8 @@ from snntorch import functional as SF
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from neurosim.bridge import LI, LIF, Linear, Sequential
+from neurosim import bridge
+from neurosim.bridge import LI, LIF, DelayedLinear, Linear, Sequential, SigmaSchedule
 from neurosim.bridge.training import (
     ArrayBatches,
     Callback,
@@ -454,6 +455,82 @@ class TestOptions:
             fit(network(), (x.transpose(0, 1), y), epochs=1)
         with pytest.raises(ParameterError, match="a batch is a Tensor"):
             fit(network(), [torch.zeros(3, 2, 1)], epochs=1)
+
+
+class TestDelays:
+    def pairs(self, n=64):
+        """Return two spikes 3 or 7 steps apart: only their distance tells the classes apart."""
+        generator, target = np.random.default_rng(0), np.arange(n) % 2
+        x = torch.zeros(24, n, 2)
+        first = generator.integers(0, 8, n)
+        x[first, np.arange(n), 0] = 1.0
+        x[first + np.where(target, 7, 3), np.arange(n), 1] = 1.0
+        return x, torch.from_numpy(target)
+
+    def network(self, init=4.0):
+        torch.manual_seed(1)
+        model = Sequential(
+            DelayedLinear(2, 12, max_delay=8, window="gaussian", delay_init=init), LIF(beta=0.3),
+            Linear(12, 2), LI(beta=0.95),
+        )  # fmt: skip
+        with torch.no_grad():
+            model[0].weight.abs_().mul_(30.0)  # a window of 4 steps spreads a spike thin
+        return model
+
+    def run(self, epochs, path=None, model=None):
+        model = model or self.network("uniform")
+        history = fit(
+            model, self.pairs(), epochs=epochs, batch_size=32, loss="membrane_sum", seed=2,
+            learning_rate={"weights": 0.02, "delays": 0.3}, sigma=SigmaSchedule(4.0, epochs=5),
+            schedule={"delays": "constant"}, validation=0.25, checkpoint=path, resume=bool(path),
+            callbacks=[self.record],
+        )  # fmt: skip
+        return model, history
+
+    class Record(Callback):
+        def __init__(self):
+            self.sigmas, self.extremes = [], []
+
+        def after_step(self, trainer):
+            delay = trainer.model[0].delay.detach()
+            self.sigmas.append(float(trainer.model[0].sigma))
+            self.extremes += [float(delay.min()), float(delay.max())]
+
+    def test_delays_move_within_their_range_and_sigma_falls(self):
+        self.record = self.Record()
+        model, history = self.run(6)
+        assert self.record.sigmas[0] == 4.0 and self.record.sigmas[-1] == pytest.approx(0.23)
+        assert min(self.record.extremes) >= 0.0 and max(self.record.extremes) <= 8.0
+        start = self.network("uniform")[0].delay
+        assert (model[0].delay - start).abs().mean() > 0.3
+        assert (model[0].delay != model[0].delay.round()).any()  # validation rounded none for good
+        assert history["learning_rate.delays"][0] == 0.3
+
+    def test_validation_is_that_of_the_rounded_network(self):
+        self.record = self.Record()
+        model, _ = self.run(2)
+        data = self.pairs()
+        rounded = evaluate(model, data, loss="membrane_sum")
+        bridge.round_delays_(model)
+        model[0].sigma.fill_(0.0)
+        assert evaluate(model, data, loss="membrane_sum").loss == pytest.approx(rounded.loss)
+
+    def test_resumed_runs_are_equal(self, tmp_path):
+        self.record = self.Record()
+        whole, history = self.run(4, tmp_path / "w.pt")
+
+        class Stop(self.Record):
+            def after_step(self, trainer):
+                if trainer.epoch == 2:
+                    os.kill(os.getpid(), signal.SIGINT)
+
+        self.record = Stop()
+        with pytest.raises(TrainingInterrupted):
+            self.run(4, tmp_path / "p.pt")
+        self.record = self.Record()
+        resumed, again = self.run(4, tmp_path / "p.pt")
+        assert again == history
+        assert same_state(resumed, whole)
 
 
 class TestDataSets:

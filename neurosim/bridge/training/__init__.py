@@ -3,7 +3,6 @@
 from neurosim.bridge.training.batches import ArrayBatches
 from neurosim.bridge.training.callbacks import Callback, CsvLog, Progress, TensorBoardLog
 from neurosim.bridge.training.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint
-from neurosim.bridge.training.delays import rounded_delays
 from neurosim.bridge.training.diagnosis import TrainingWarning, Watch, check_classes
 from neurosim.bridge.training.evaluation import Evaluation, evaluate
 from neurosim.bridge.training.fit import fit
@@ -79,7 +78,6 @@ __all__ = [
     "rate_loss",
     "read_checkpoint",
     "restore_rng",
-    "rounded_delays",
     "save_checkpoint",
     "seeded",
     "spiking_layers",

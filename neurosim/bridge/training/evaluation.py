@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from neurosim.bridge.connections.delay_training import evaluate_rounded
 from neurosim.bridge.training.batches import Collate, batches_of, unpack
-from neurosim.bridge.training.delays import rounded_delays
 from neurosim.bridge.training.diagnosis import check_batch
 from neurosim.bridge.training.losses import Loss, LossFunction, Scores, resolve_loss
 from neurosim.bridge.training.rng import unchanged_rng
@@ -151,7 +151,7 @@ def evaluate_batches(
         stack.enter_context(torch.no_grad())
         stack.enter_context(evaluating(model))
         if round_delays:
-            stack.enter_context(rounded_delays(model))
+            stack.enter_context(evaluate_rounded(model))
         monitor = stack.enter_context(SpikeMonitor(model))
         for batch in batches:
             x, target = unpack(batch, device, dtype)

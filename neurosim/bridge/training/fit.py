@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from neurosim.bridge.connections.delay_training import SigmaSchedule
 from neurosim.bridge.training.batches import ArrayBatches, Collate, batches_of, is_dataset
 from neurosim.bridge.training.callbacks import Callback, CsvLog, Progress, TensorBoardLog
 from neurosim.bridge.training.evaluation import Forward, run_model
@@ -46,6 +47,7 @@ def fit(
     early_stopping: int | EarlyStopping | None = None,
     monitor: str | None = None,
     restore_best: bool | None = None,
+    sigma: SigmaSchedule | None = None,
     round_delays: bool = True,
     autocast: torch.dtype | None = None,
     seed: int | None = None,
@@ -109,6 +111,9 @@ def fit(
         Column of the history that decides what is best; default ``"validation_loss"``.
     restore_best : bool, optional
         Whether the model ends with the weights of its best epoch; default with early stopping.
+    sigma : SigmaSchedule, optional
+        Width of the windows of `DelayedLinear` in each epoch. Delays are kept in their range after
+        every update in any case.
     round_delays : bool, default True
         Validate with learned delays rounded to whole steps.
     autocast : torch.dtype, optional
@@ -184,7 +189,7 @@ def fit(
         callbacks=[*callbacks, *extra, Progress(progress)], early_stopping=stopping,
         monitor=monitor, checkpoint=path, generators=generators, autocast=autocast,
         restore_best=stopping is not None if restore_best is None else restore_best,
-        round_delays=round_delays, notes=notes or {},
+        round_delays=round_delays, sigma=sigma, notes=notes or {},
         settings={
             "seed": repr(seed), "loss": criterion.name, "optimizer": type(made).__name__,
             "learning_rate": repr(learning_rate), "weight_decay": repr(weight_decay),
@@ -193,6 +198,7 @@ def fit(
             "regularisers": _text(tuple(regularisers)), "early_stopping": repr(stopping),
             "monitor": repr(monitor), "batch_size": repr(getattr(training, "batch_size", None)),
             "autocast": repr(autocast), "round_delays": repr(round_delays),
+            "sigma": repr(sigma),
         },
     )  # fmt: skip
     with seeded(seed):

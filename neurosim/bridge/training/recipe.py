@@ -15,6 +15,7 @@ from torch import nn
 import neurosim.bridge as bridge
 import neurosim.datasets as datasets
 from neurosim.bridge import surrogate
+from neurosim.bridge.connections.delay_training import SigmaSchedule
 from neurosim.bridge.container import Sequential
 from neurosim.bridge.training.losses import resolve_loss
 from neurosim.bridge.training.regularisers import DelayRegulariser, RateRegulariser
@@ -37,7 +38,7 @@ DATA_KEYS = (
 TRAINING_KEYS = (
     "epochs", "loss", "optimizer", "learning_rate", "weight_decay", "schedule", "schedule_per",
     "clip_gradient", "regularisers", "early_stopping", "monitor", "restore_best", "round_delays",
-    "autocast", "initialise_rates",
+    "sigma", "autocast", "initialise_rates",
 )  # fmt: skip
 
 
@@ -186,6 +187,8 @@ class Recipe:
             options["optimizer"] = functools.partial(made, **arguments)
         if "schedule" in options:
             options["schedule"] = _schedule(options["schedule"])
+        if "sigma" in options:
+            options["sigma"] = _call(SigmaSchedule, options["sigma"], "[training] sigma")
         if "autocast" in options:
             options["autocast"] = _autocast(options["autocast"])
         penalties = []

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from neurosim.bridge.connections.delay_training import SigmaSchedule, clamp_delays_
 from neurosim.bridge.training.batches import unpack
 from neurosim.bridge.training.callbacks import Callback
 from neurosim.bridge.training.checkpoint import (
@@ -109,6 +110,7 @@ class Trainer:
     generators: Generators = ()
     autocast: torch.dtype | None = None
     round_delays: bool = True
+    sigma: SigmaSchedule | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
     epoch: int = 0
@@ -147,6 +149,8 @@ class Trainer:
         began = time.perf_counter()
         announce(self.batches, self.epoch)
         self.step, self.mean_loss = 0, math.nan
+        if self.sigma is not None:
+            self.sigma.apply(self.model, self.epoch)
         self._tell("before_epoch")
         self.model.train()
         keep = any(r.needs_spikes for r in self.regularisers)
@@ -208,6 +212,7 @@ class Trainer:
             raise self._gradient_error(x, target, spikes)
         self._tell("before_step")
         self.optimizer.step()
+        clamp_delays_(self.model)
         right = 0.0
         if self.criterion.classifies:
             predicted = self.criterion.scores(out.detach()).argmax(-1)
