@@ -1,6 +1,6 @@
-"""Create the peers' virtual environments `.venv-nest` and `.venv-brian2` in the project root.
+"""Create the peers' virtual environments (`.venv-nest` and so on) in the project root.
 
-Usage: python benchmarks/install_peers.py [nest] [brian2]
+Usage: python benchmarks/install_peers.py [nest] [brian2] [training]
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ PACKAGES = {
     "nest": ["nest-simulator==3.10.*", "numpy", "scipy"],
     # Brian2 for Python 3.11 does not load with NumPy 2.4; setuptools and Cython serve its build.
     "brian2": ["brian2", "numpy<2.4", "setuptools", "cython"],
+    "training": ["torch==2.13.0", "snntorch==1.0.0", "spikingjelly==2.0.0", "DCLS==0.1.1"],
 }
 
 

@@ -1,0 +1,83 @@
+"""Time one implementation of one case and print a JSON line; started by run.py.
+
+Each peer lives in its own environment, so nothing but PyTorch is imported before it is asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import time
+from typing import Any
+
+import torch
+from implementations import BUILDERS
+from shapes import CASES, Case
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("case", choices=CASES)
+    parser.add_argument("library", choices=BUILDERS)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=6.0, help="measured time at most")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    case = CASES[args.case]
+    measured = measure(case, args.library, args.seconds)
+    print(json.dumps({"case": args.case, "library": args.library, "threads": args.threads}
+                     | measured))  # fmt: skip
+
+
+def measure(case: Case, library: str, seconds: float) -> dict[str, Any]:
+    """Return milliseconds of a step (median, least), memory and rates."""
+    x, targets = (torch.from_numpy(a) for a in case.data())
+    model = BUILDERS[library](case)
+    optimizer = None
+    if case.train and model.parameters:
+        optimizer = torch.optim.Adam(model.parameters, lr=1e-4)
+    before = _resident_mb()
+
+    def step() -> None:
+        if optimizer is None:
+            with torch.no_grad():
+                model.run(x)
+            return
+        optimizer.zero_grad(set_to_none=True)
+        out = model.run(x)
+        torch.nn.functional.cross_entropy(out.mean(0), targets).backward()
+        optimizer.step()
+
+    if model.bare is not None:  # the products alone have no loss
+
+        def step() -> None:
+            model.bare(x, case.train)
+
+    for _ in range(3):
+        step()
+    times: list[float] = []
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until or len(times) < 5:
+        start = time.perf_counter()
+        step()
+        times.append(1e3 * (time.perf_counter() - start))
+    return {
+        "ms": statistics.median(times),
+        "ms_least": min(times),
+        "steps": len(times),
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "extra_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before,
+        "rates": model.rates(x) if model.rates is not None else [],
+    }
+
+
+def _resident_mb() -> float:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize() / 2**20
+
+
+if __name__ == "__main__":
+    main()
