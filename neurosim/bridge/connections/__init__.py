@@ -9,11 +9,17 @@ from neurosim.bridge.connections.delay_training import (
 )
 from neurosim.bridge.connections.delays import DelayedLinear
 from neurosim.bridge.connections.linear import Linear
+from neurosim.bridge.connections.masks import Sparse
+from neurosim.bridge.connections.rewiring import SET, DeepR, RigL
 
 __all__ = [
+    "SET",
+    "DeepR",
     "DelayedLinear",
     "Linear",
+    "RigL",
     "SigmaSchedule",
+    "Sparse",
     "clamp_after_step",
     "clamp_delays_",
     "evaluate_rounded",
