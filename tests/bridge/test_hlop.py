@@ -11,6 +11,7 @@ from torch import nn
 
 from neurosim.bridge import LIF, Recurrent, Sequential
 from neurosim.bridge.connections import Linear
+from neurosim.bridge.connections.masks import Sparse
 from neurosim.bridge.continual import (
     Feedback,
     HebbianProjection,
@@ -407,6 +408,11 @@ def test_wrong_arguments_name_the_layer():
         HebbianProjection(nn.GRU(3, 3), 4)
     with pytest.raises(ParameterError, match="layer '': convolutions with groups=3"):
         HebbianProjection(nn.Conv2d(3, 3, 3, groups=3), 4)
+    masked = Sequential(Sparse(nn.Linear(6, 6), 0.5))
+    normed = Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(6, 6)))
+    for computed, name in ((masked, "0.layer"), (normed, "0")):
+        with pytest.raises(ParameterError, match=f"layer '{name}' computes its weight from a"):
+            HebbianProjection(computed, {name: 2})
 
 
 def test_too_many_rows_in_consolidate_change_nothing():

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn import grad as conv_grad
 
+from neurosim.bridge.connections.masks import Sparse
 from neurosim.bridge.events import events_of
 from neurosim.bridge.neurons import Recurrent
 from neurosim.errors import ParameterError, unknown_name
@@ -88,6 +89,16 @@ class WeightLayer:
         """The layer's weight, in its own shape."""
         weight: Tensor = self.module.weight
         return weight
+
+    def require_own_weight(self, model: nn.Module) -> None:
+        """Raise a ParameterError unless the weight is a parameter that the layer uses as it is."""
+        masked = any(isinstance(m, Sparse) and m.layer is self.module for m in model.modules())
+        if masked or not isinstance(self.weight, nn.Parameter):
+            raise ParameterError(
+                f"layer {self.name!r} computes its weight from a parameter (a mask, a "
+                "parametrization), so a projected gradient would not keep the weight in the "
+                f"allowed subspace. Exclude it, exclude=({self.name!r},), or use a plain layer."
+            )
 
     @property
     def n_inputs(self) -> int:

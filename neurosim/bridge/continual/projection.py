@@ -111,6 +111,7 @@ class HebbianProjection(nn.Module):
             self._check_names(rate, "rate")
         self._pairs: list[tuple[WeightLayer, OjaSubspace]] = []
         for layer in find_layers(model, names, exclude):
+            layer.require_own_weight(model)
             eta = rate[layer.name] if isinstance(rate, Mapping) else rate
             space = OjaSubspace(layer.n_inputs, rate=eta, **options)
             self._pairs.append((layer, space.to(layer.weight.device, layer.weight.dtype)))
