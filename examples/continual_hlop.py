@@ -1,0 +1,215 @@
+"""Ten digits, a new order of the pixels for every task: spiking networks that do not forget.
+
+A network 784-200-200-10 learns permuted MNIST, one permutation after the other, with one head and
+without seeing old images again. Trained plainly it forgets: each task costs the earlier ones some
+points. With Hebbian orthogonal projection (HLOP, Xiao et al. 2024) lateral neurons learn the
+subspace of each layer's activity, and later tasks change the weights outside of it only.
+
+`--method` chooses how gradients are found: ``bptt`` (surrogate gradients through time), ``ottt``
+(online: memory does not grow with time) or ``dsr`` (gradients of firing rates); `--feedback` sends
+errors back through random matrices or the weights' signs. `--plain` trains without projection.
+The figure shows the accuracy on every task after each; the table has ACC (mean accuracy at the
+end) and BWT (mean change since a task was learned; negative is forgetting).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from _permuted_mnist import permuted_mnist
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from neurosim.bridge import LIF, Sequential
+from neurosim.bridge.connections import Linear
+from neurosim.bridge.continual import (
+    DSRLIF,
+    OTTT,
+    Feedback,
+    HebbianProjection,
+    average_accuracy,
+    backward_transfer,
+    weighted_rate,
+)
+from neurosim.bridge.surrogate import sigmoid
+
+STEPS = {"bptt": 6, "ottt": 6, "dsr": 20}
+#: New rows of the three layers at the first task and at later ones, by width of the network.
+ROWS = {
+    200: ((80, 50, 25), lambda task: (70, 17, 17)),
+    800: ((80, 200, 100), lambda task: (70 - 20 * (task // 3),) * 3),
+}
+
+
+class Learner:
+    """A network with its way of finding gradients."""
+
+    def __init__(self, method: str, hidden: int) -> None:
+        self.method, self.n_steps = method, STEPS[method]
+
+        def neurons() -> nn.Module:
+            if method == "dsr":
+                return DSRLIF()
+            return LIF(beta=0.5, reset_delay=False, spike_grad=sigmoid(4.0))
+
+        self.model = Sequential(
+            Linear(784, hidden, bias=False, sparse=False), neurons(),
+            Linear(hidden, hidden, bias=False), neurons(),
+            Linear(hidden, 10, bias=False),
+        )  # fmt: skip
+        self.online = OTTT(self.model) if method == "ottt" else None
+
+    def sequence(self, images: Tensor) -> Tensor:
+        """Show the same image at every step."""
+        return images.expand(self.n_steps, *images.shape)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return the output of the sequence, (n, 10)."""
+        out, _ = self.model(self.sequence(images))
+        return weighted_rate(out, self.model[1].decay) if self.method == "dsr" else out.mean(0)
+
+    def gradients(self, images: Tensor, digits: Tensor) -> None:
+        """Add the gradients of a batch."""
+        if self.online is not None:
+            self.online(self.sequence(images), digits)
+        else:
+            F.cross_entropy(self.logits(images), digits).backward()
+
+    def activity(self, x: Tensor) -> Tensor:
+        """Return what the subspaces learn from: rates for DSR, else the input of every step."""
+        if x.stride(0) == 0:
+            return x[:1]
+        return weighted_rate(x, self.model[1].decay)[None] if self.method == "dsr" else x
+
+    @torch.no_grad()
+    def accuracy(self, images: Tensor, digits: Tensor) -> float:
+        """Return the percentage of digits that are recognised."""
+        self.model.eval()
+        right = sum(
+            int((self.logits(x).argmax(1) == y).sum())
+            for x, y in zip(images.split(500), digits.split(500), strict=True)
+        )
+        self.model.train()
+        return 100 * right / len(digits)
+
+
+def learn(options: argparse.Namespace) -> dict[str, Any]:
+    """Train on all tasks and return accuracies, times and the state of the subspaces."""
+    torch.manual_seed(options.seed)
+    tasks = permuted_mnist(
+        options.mnist, n_tasks=options.tasks, n_train=options.train, n_test=options.test,
+        seed=options.seed, download=options.download,
+    )  # fmt: skip
+    learner = Learner(options.method, options.hidden)
+    model, order = learner.model, torch.Generator().manual_seed(options.seed)
+    if options.feedback:
+        Feedback(model, options.feedback, seed=options.seed)
+    first, later = ROWS[options.hidden]
+    layers = ("0", "2", "4")
+    hlop = None if options.plain else HebbianProjection(
+        model, dict(zip(layers, first, strict=True)), mode=options.mode,
+        rate={"0": 0.001, "2": 0.01, "4": 0.01}, activity=learner.activity, seed=options.seed,
+        lateral_steps=options.lateral_steps,
+    )  # fmt: skip
+    matrix, began = np.zeros((len(tasks), len(tasks))), time.perf_counter()
+    for k, task in enumerate(tasks):
+        trained = [p for p in model.parameters() if k == 0 or p.dim() > 1]
+        optimizer = torch.optim.SGD(trained, lr=options.lr)
+        for _ in range(options.epochs):
+            for images, digits in task.batches(64, order):
+                optimizer.zero_grad()
+                learner.gradients(images, digits)
+                if hlop is not None:
+                    hlop.project()
+                optimizer.step()
+        matrix[k, : k + 1] = [learner.accuracy(*old.test) for old in tasks[: k + 1]]
+        if hlop is not None and k + 1 < len(tasks):
+            hlop.consolidate(dict(zip(layers, later(k + 1), strict=True)))
+        print(f"task {k}: " + " ".join(f"{a:5.1f}" for a in matrix[k, : k + 1]), flush=True)
+    return {
+        "method": options.method, "projection": "none" if hlop is None else options.mode,
+        "feedback": options.feedback or "backpropagation", "hidden": options.hidden,
+        "seed": options.seed, "tasks": len(tasks), "epochs": options.epochs,
+        "train": len(tasks[0].train[1]), "test": len(tasks[0].test[1]),
+        "n_steps": learner.n_steps, "lr": options.lr, "lateral_steps": options.lateral_steps,
+        "ACC": round(average_accuracy(matrix), 2), "BWT": round(backward_transfer(matrix), 2),
+        "accuracy": matrix.round(2).tolist(), "seconds": round(time.perf_counter() - began, 1),
+        **({} if hlop is None else described(hlop)),
+    }  # fmt: skip
+
+
+def described(hlop: HebbianProjection) -> dict[str, Any]:
+    """Return how orthonormal the rows are, and what the projection costs."""
+    overhead, distance = hlop.overhead, {}
+    for name in ("0", "2", "4"):
+        rows = hlop.subspace_of(name).H
+        distance[name] = round(float((rows @ rows.T - torch.eye(len(rows))).abs().max()), 3)
+    return {
+        "overhead_seconds": round(overhead.seconds, 1),
+        "overhead_fraction": round(overhead.fraction, 3),
+        "max_HHT_minus_1": distance,
+    }
+
+
+def figure(found: dict[str, Any]) -> Figure:
+    """Draw the accuracy on each task after each task."""
+    sheet = Figure(figsize=(5, 3.2), layout="constrained")
+    axes = sheet.subplots()
+    matrix = np.array(found["accuracy"])
+    n_tasks = len(matrix)
+    for j in range(n_tasks):
+        axes.plot(np.arange(j, n_tasks) + 1, matrix[j:, j], "o-", ms=3, label=f"task {j + 1}")
+    axes.set(
+        xlabel="tasks learned", ylabel="test accuracy (%)", xticks=range(1, n_tasks + 1),
+        title=f"{found['method']}, projection: {found['projection']}, ACC {found['ACC']} %, "
+        f"BWT {found['BWT']}",
+    )  # fmt: skip
+    axes.title.set_size("medium")
+    axes.legend(fontsize="small", ncols=2)
+    return sheet
+
+
+def main(arguments: list[str] | None = None) -> dict[str, Any]:
+    """Run the example."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--mnist", type=Path, help="folder of MNIST")
+    parser.add_argument("--download", action="store_true", help="fetch missing files of MNIST")
+    parser.add_argument("--method", choices=tuple(STEPS), default="bptt")
+    parser.add_argument("--plain", action="store_true", help="no projection")
+    parser.add_argument("--mode", choices=("weight", "trace"), default="weight")
+    parser.add_argument("--feedback", choices=("random", "sign"))
+    parser.add_argument("--lateral-steps", type=int, help="quantise the lateral neurons")
+    parser.add_argument("--hidden", type=int, choices=tuple(ROWS), default=200)
+    parser.add_argument("--tasks", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--train", type=int, default=8000)
+    parser.add_argument("--test", type=int, default=2000)
+    parser.add_argument("--lr", type=float, default=0.1)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quick", action="store_true", help="two tasks of 500 digits")
+    parser.add_argument("--out", type=Path, default=Path("out/continual_hlop"))
+    options = parser.parse_args(arguments)
+    if options.quick:
+        options.tasks, options.epochs, options.train, options.test = 2, 2, 500, 500
+    found = learn(options)
+    print(f"ACC {found['ACC']} %, BWT {found['BWT']}, {found['seconds']} s", end="")
+    if not options.plain:
+        print(f", of the training {100 * found['overhead_fraction']:.0f} % for HLOP", end="")
+    print()
+    options.out.mkdir(parents=True, exist_ok=True)
+    kind = "plain" if options.plain else "hlop"
+    name = f"{options.method}_{kind}" + (f"_{options.feedback}" if options.feedback else "")
+    (options.out / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+    figure(found).savefig(options.out / f"{name}.png", dpi=120)
+    return found
+
+
+if __name__ == "__main__":
+    main()
