@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from neurosim.errors import SimulationError
 from neurosim.lower.connectivity import Edges
 from neurosim.lower.continuous import ContinuousPlan
 from neurosim.lower.plan import Plan
@@ -65,6 +66,16 @@ class Runner(ABC):
         It is laid out by population and neuron, so that any engine and number of threads can
         continue from it.
         """
+
+    def reset(self) -> None:
+        """Put neurons back to their initial states and drop input in flight; time goes on.
+
+        Raises
+        ------
+        SimulationError
+            If this engine cannot.
+        """
+        raise SimulationError("this engine cannot be reset; begin a new simulation.")
 
     @abstractmethod
     def restore(self, state: Mapping[str, Any]) -> None:

@@ -282,3 +282,22 @@ def test_many_threads_for_few_neurons():
         simulation.run(6000.0)
     assert len(one.results.spikes["parrot"]) >= 4
     assert_identical(many, one)
+
+
+def threads_of(n: int, delay: object) -> int:
+    """Return the threads that the engine chooses for a ring of n neurons on a machine of many cores."""
+    net = ns.Network()
+    cells = net.population(n, ns.models.iaf_psc_exp(), name="cells")
+    net.connect(cells, cells, ns.FixedIndegree(1), weight=1.0, delay=delay)
+    return ns.Simulation(net, dt=0.1, engine=ns.CPU()).counters["threads"]
+
+
+def test_threads_meet_once_a_shortest_delay(monkeypatch):
+    monkeypatch.setattr("neurosim.engines.cpu.options.available_cores", lambda: 8)
+    # 0.4 us of work a step, 1.5 ms of it between two meetings, are 6 us: not worth a second thread
+    assert threads_of(1000, 1.5) == 1
+    assert threads_of(10_000, 0.1) == 1
+    assert threads_of(10_000, ns.Normal(1.5, 0.1)) == 1  # may be one step
+    assert threads_of(10_000, ns.Uniform(1.5, 3.0)) == 7
+    assert threads_of(10_000, 1.5) == 7
+    assert threads_of(10_000, 30.0) == 8

@@ -87,6 +87,15 @@ class Block:
             np.pad(part, (0, self.padded - self.n), mode="edge").astype(dtype)
         )
 
+    def reset(self, step: int) -> None:
+        """Put all neurons back to their initial states at a step."""
+        for s, values in self.states.items():
+            values[:] = self._padded(self.model.initial[s], values.dtype)
+        self.until[: self.n] = 0
+        self.last[: self.n] = step
+        self.is_awake[:] = 0
+        self.substep[:] = self.model.dt
+
     def to_records(self) -> None:
         """Copy the neurons from the arrays of the clock strategy into their records."""
         record, records = self.record, self.records

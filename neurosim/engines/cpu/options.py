@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+import numpy as np
+
 from neurosim.engines.base import Engine, Runner
 from neurosim.errors import ParameterError
 from neurosim.lower.connectivity import count_estimate
 from neurosim.lower.continuous import ContinuousPlan
 from neurosim.lower.plan import Plan
+from neurosim.network.distributions import CONSTANT, UNIFORM
 
-#: Nanoseconds of a step's work that make another thread worth its while.
+#: Most steps between meetings of the threads.
+LONGEST_STRIDE = 64
+#: Nanoseconds of work between meetings that make another thread worth its while.
 _SHARE = 8000.0
 #: Measured nanoseconds: a neuron that is stepped (exactly, by a fixed or the adaptive method), a
 #: Poisson count, a synaptic event; and spikes/s that a neuron is assumed to fire.
@@ -29,8 +34,8 @@ class CPU(Engine):
     Parameters
     ----------
     threads : int, optional
-        Number of threads; default: by the estimated work of a step, at most one for each core that
-        the process may use. Results are bitwise the same for any number.
+        Number of threads; default: by the estimated work in the shortest delay, at most one for
+        each core that the process may use. Results are bitwise the same for any number.
     strategy : {"auto", "clock", "event"}
         How populations advance: every neuron in every step, or only those that something
         reached. ``auto`` decides for each population from its activity while running. ``event``
@@ -89,12 +94,27 @@ class CPU(Engine):
 
 
 def _default_threads(plan: Plan) -> int:
-    """Return the number of threads whose share of a step is well above the cost of meeting.
+    """Return the number of threads whose share of the work is well above the cost of meeting.
 
-    Meeting takes a third of a microsecond on idle cores, but milliseconds when other work holds
-    one of them, so small networks stay on one thread.
+    Threads meet once a shortest delay. It takes a third of a microsecond on idle cores, but
+    milliseconds when other work holds one of them, so small networks stay on one thread.
     """
-    return max(1, min(available_cores(), int(_step_nanoseconds(plan) / _SHARE)))
+    work = _step_nanoseconds(plan) * _shortest_delay(plan)
+    return max(1, min(available_cores(), int(work / _SHARE)))
+
+
+def _shortest_delay(plan: Plan) -> float:
+    """Return a lower limit of all delays [steps], from what is known before they are drawn."""
+    steps = [float(LONGEST_STRIDE)]
+    for connection in plan.connections:
+        delay = connection.spec.delay
+        if isinstance(delay, np.ndarray):
+            steps.append(float(delay.min(initial=LONGEST_STRIDE)))
+        elif delay.kind in (CONSTANT, UNIFORM):
+            steps.append(delay.p0 / plan.dt)
+        else:
+            steps.append(1.0)
+    return max(1.0, min(steps))
 
 
 def _step_nanoseconds(plan: Plan) -> float:

@@ -16,7 +16,7 @@ from neurosim.engines.cpu.codegen import generate
 from neurosim.engines.cpu.compile import load
 from neurosim.engines.cpu.kernels import layout as L
 from neurosim.engines.cpu.kernels.driver import run_thread
-from neurosim.engines.cpu.options import CPU
+from neurosim.engines.cpu.options import CPU, LONGEST_STRIDE
 from neurosim.engines.cpu.partition import partition
 from neurosim.engines.cpu.strategy import next_decision, should_sleep
 from neurosim.engines.cpu.synapses import (
@@ -36,8 +36,8 @@ from neurosim.lower.sleep import Sleep, never_sleeps, sleep_of
 #: Bytes of a ring that stay in the second-level cache of a core.
 _CACHE = 1 << 20
 _CHUNK_SECONDS = 0.1
-#: Most steps between meetings of the threads, and most spikes that their lists hold in that time.
-_LONGEST_STRIDE, _LONGEST_LIST = 64, 1 << 23
+#: Most spikes that the lists of a thread hold between meetings.
+_LONGEST_LIST = 1 << 23
 
 
 class CpuRunner(Runner):
@@ -93,7 +93,7 @@ class CpuRunner(Runner):
     def _stride(self, shortest: int) -> int:
         """Return how many steps threads run between meetings, at most the shortest delay."""
         most = max(int(t.pops[:, L.P_CAPACITY].sum()) for t in self.threads)
-        return max(1, min(shortest, _LONGEST_STRIDE, _LONGEST_LIST // max(1, most)))
+        return max(1, min(shortest, LONGEST_STRIDE, _LONGEST_LIST // max(1, most)))
 
     def channels(self, thread: int) -> int:
         """Return the number of input channels on a thread."""
@@ -342,6 +342,11 @@ class CpuRunner(Runner):
     def state(self) -> dict[str, Any]:
         """Return everything that a continued run needs."""
         return checkpoint.state_of(self)
+
+    def reset(self) -> None:
+        """Put neurons back to their initial states and drop input in flight; time goes on."""
+        for t in self.threads:
+            t.reset(self._step, self.event)
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a saved state."""

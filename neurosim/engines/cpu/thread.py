@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -166,6 +167,17 @@ class Thread:
             channels = np.flatnonzero(~((row == 0) & np.signbit(row)))
             inbox.touched[slot, : channels.size] = channels
             inbox.n_touched[slot] = channels.size
+
+    def reset(self, step: int, event: Mapping[int, bool]) -> None:
+        """Put neurons back to their initial states at a step and drop input in flight."""
+        self.ring[:] = L.UNTOUCHED
+        for inbox in self.inboxes.values():
+            inbox.n_events[:] = 0
+            inbox.n_touched[:] = 0
+        for p, block in self.blocks.items():
+            block.reset(step)
+            if event[p]:
+                self.sleep(p, step)
 
     def sleep(self, p: int, step: int) -> None:
         """Change a population to the event strategy."""

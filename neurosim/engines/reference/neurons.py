@@ -23,11 +23,16 @@ class Neurons:
 
     def __init__(self, model: LoweredModel, noise_key: tuple[int, int]) -> None:
         self.model = model
+        self.reset_states()
+        self._noise_key = noise_key
+        self._sources = sorted({k for _, k in model.full.noise} | set(model.noise))
+
+    def reset_states(self) -> None:
+        """Put all neurons to their initial states."""
+        model = self.model
         self.states: Values = {s: v.copy() for s, v in model.initial.items()}
         self.until = np.zeros(model.n, np.int64)
         self.substep = np.full(model.n, model.dt)
-        self._noise_key = noise_key
-        self._sources = sorted({k for _, k in model.full.noise} | set(model.noise))
 
     def step(self, step: int, arrivals: np.ndarray, current: np.ndarray) -> np.ndarray:
         """Advance one step; return the ids of the neurons that spiked.

@@ -192,6 +192,13 @@ class ReferenceRunner(Runner):
             pending[index] = (ahead, receptor, neuron, ring[slot, receptor, neuron])
         return pending
 
+    def reset(self) -> None:
+        """Put neurons back to their initial states and drop input in flight; time goes on."""
+        for neurons in self.neurons.values():
+            neurons.reset_states()
+        for ring in self.ring.values():
+            ring[:] = 0.0
+
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from what `state` returned."""
         self._step = int(state["step"])
