@@ -285,7 +285,7 @@ def test_many_threads_for_few_neurons():
 
 
 def threads_of(n: int, delay: object) -> int:
-    """Return the threads that the engine chooses for a ring of n neurons on a machine of many cores."""
+    """Return the threads that the engine chooses for n neurons on a machine of many cores."""
     net = ns.Network()
     cells = net.population(n, ns.models.iaf_psc_exp(), name="cells")
     net.connect(cells, cells, ns.FixedIndegree(1), weight=1.0, delay=delay)
