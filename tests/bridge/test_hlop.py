@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
+import os
+import socket
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -434,6 +439,59 @@ def test_works_with_feedback_alignment():
     before = model[0].weight.detach().clone()
     learn_task(model, hlop, second, target.roll(1))
     assert old_response(before, model[0].weight.detach(), first[0]) < 0.05
+
+
+@pytest.mark.slow
+def test_processes_share_their_subspace(tmp_path):
+    """Two processes with half of the batch each learn the rows of one with the whole batch."""
+    script = tmp_path / "shared.py"
+    script.write_text(SHARED)
+    torch.manual_seed(0)
+    env = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    processes = [
+        subprocess.Popen([sys.executable, str(script), str(rank), str(tmp_path)], env=env)
+        for rank in range(2)
+    ]
+    assert [p.wait(timeout=120) for p in processes] == [0, 0]
+    alone = learned_by_one()
+    for rank in range(2):
+        torch.testing.assert_close(torch.load(tmp_path / f"{rank}.pt"), alone)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def learned_by_one(rank=None):
+    """The rows after few (by rows) and many (by second moment) activities."""
+    torch.manual_seed(0)
+    spaces = []
+    for n in (4, 400):
+        space = OjaSubspace(12, rate=0.1)
+        space.grow(3, generator())
+        for _ in range(5):
+            x = torch.randn(n, 12)
+            space.learn(x if rank is None else x[rank::2])
+        spaces.append(space.H)
+    return torch.cat(spaces)
+
+
+SHARED = f"""
+import sys
+import torch
+from neurosim.bridge.continual import OjaSubspace
+
+def generator():
+    return torch.Generator().manual_seed(0)
+
+{inspect.getsource(learned_by_one)}
+rank = int(sys.argv[1])
+torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
+torch.save(learned_by_one(rank), f"{{sys.argv[2]}}/{{rank}}.pt")
+torch.distributed.destroy_process_group()
+"""
 
 
 def test_scores():

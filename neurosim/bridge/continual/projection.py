@@ -106,7 +106,9 @@ class HebbianProjection(nn.Module):
         self._names = [layer.name for layer in find_layers(model, names, exclude)]
         self.mode, self.activity, self.max_rows, self.n_tasks = mode, activity, max_rows, 0
         self._subspace, self.overhead = subspace, Overhead()
+        # two, since processes of one training may choose differently but must grow equal rows
         self._generator = torch.Generator().manual_seed(seed)
+        self._chooser = torch.Generator().manual_seed(seed)
         if isinstance(rate, Mapping):
             self._check_names(rate, "rate")
         self._pairs: list[tuple[WeightLayer, OjaSubspace]] = []
@@ -278,7 +280,7 @@ class HebbianProjection(nn.Module):
         return {
             "n_tasks": self.n_tasks,
             "names": list(self._names),
-            "generator": self._generator.get_state(),
+            "generators": [self._generator.get_state(), self._chooser.get_state()],
         }
 
     def set_extra_state(self, state: Any) -> None:
@@ -289,7 +291,8 @@ class HebbianProjection(nn.Module):
                 f"{self._names}. Make it with the same model and arguments."
             )
         self.n_tasks = int(state["n_tasks"])
-        self._generator.set_state(state["generator"])
+        for own, saved in zip((self._generator, self._chooser), state["generators"], strict=True):
+            own.set_state(saved)
         self._update_rules()
 
 
@@ -312,6 +315,6 @@ class _Learner:
                 x = x[:1]
             rows = self.layer.rows(x)
             if owner.max_rows is not None and len(rows) > owner.max_rows:
-                chosen = torch.randperm(len(rows), generator=owner._generator)[: owner.max_rows]
+                chosen = torch.randperm(len(rows), generator=owner._chooser)[: owner.max_rows]
                 rows = rows[chosen.to(rows.device)]
             self.space.learn(rows)

@@ -10,6 +10,14 @@ from torch import Tensor, nn
 from neurosim.errors import ParameterError
 
 
+def _shared(mean: Tensor) -> Tensor:
+    """Return a mean over a batch as the mean over the batches of all processes."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(mean)
+        mean /= torch.distributed.get_world_size()
+    return mean
+
+
 class OjaSubspace(nn.Module):
     """Rows that come to span the principal subspace of the activities they see.
 
@@ -50,7 +58,8 @@ class OjaSubspace(nn.Module):
     rearranged: with ``x' = x - x H_frozen^T H_frozen``, computed once,
     ``G_new = y_new^T x' - (y_new^T y_new) H_new``, so an iteration costs nothing for frozen rows;
     when there are many more activities than inputs, ``C = x^T x`` is computed once and
-    ``y_new^T x' = H_new C (1 - H_frozen^T H_frozen)``.
+    ``y_new^T x' = H_new C (1 - H_frozen^T H_frozen)``. Where `torch.distributed` is initialised,
+    G is averaged over its processes, so that all have the same rows.
 
     Examples
     --------
@@ -148,7 +157,7 @@ class OjaSubspace(nn.Module):
             n_inputs * (n + self.iterations * n_new) < 2 * self.iterations * n * n_new
         )
         if by_moment:
-            moment = x.T @ x / n
+            moment = _shared(x.T @ x / n)
             outside = self.outside(moment)
         else:
             outside = self.outside(x) / n
@@ -160,6 +169,7 @@ class OjaSubspace(nn.Module):
                 y = self.lateral(x, new)
                 gradient = y.T @ outside
                 gradient -= (y.T @ y / n) @ new
+                gradient = _shared(gradient)
             gradient.clamp_(-self.clip, self.clip)
             average.lerp_(gradient, 1 - self.momentum)
             new.add_(average, alpha=self.rate)
