@@ -130,7 +130,11 @@ class TestLearning:
     def test_validation_does_not_change_training(self):
         first, second = network(), network()
         fit(first, samples(), epochs=2, **OPTIONS)
-        fit(second, samples(), epochs=2, validation=samples(20, seed=1), **OPTIONS)
+        # a loader of torch draws from the global generator
+        held_out = DataLoader(
+            Jittered(np.random.default_rng(1)), batch_size=16, collate_fn=time_first
+        )
+        fit(second, samples(), epochs=2, validation=held_out, **OPTIONS)
         assert same_state(first, second)
 
     def test_the_seed_decides_and_the_users_streams_stay(self):
