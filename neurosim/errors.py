@@ -51,6 +51,10 @@ class RecordingError(NeurosimError, ValueError):
     """A recording asks for something that its target does not have."""
 
 
+class ConversionError(NeurosimError, ValueError):
+    """A part of a trained model has no counterpart in a network."""
+
+
 class SimulationError(NeurosimError, RuntimeError):
     """A run had to stop (for instance: a state became NaN)."""
 
@@ -101,7 +105,7 @@ def unknown_name(kind: str, name: object, valid: Iterable[str], owner: str) -> U
     """
     names = list(valid)
     lower = {n.lower(): n for n in names}
-    near = difflib.get_close_matches(str(name).lower(), lower, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(str(name).lower(), lower, n=1, cutoff=0.5)
     plural = kind[0].upper() + kind[1:] + "s"
     listing = f"{plural}: {', '.join(names)}." if names else f"It has no {kind}s."
     hint = f" Did you mean {lower[near[0]]!r}?" if near else ""

@@ -165,6 +165,31 @@ class Simulation:
             return self.time + duration
         return (round(self.time / self.dt) + to_step(duration, self.dt, "run: duration")) * self.dt
 
+    def reset(self) -> None:
+        """Put all neurons back to their initial states and drop spikes on their way.
+
+        Time, recordings, counters and what sources send go on, so that independent trials can be
+        run one after another without building the network again.
+
+        Raises
+        ------
+        SimulationError
+            In continuous time (``dt=None``).
+
+        Examples
+        --------
+        >>> import neurosim as ns
+        >>> net = ns.Network()
+        >>> cell = net.population(1, ns.models.iaf_psc_exp(I_e=400.0), name="cell")
+        >>> sim = Simulation(net, record=[ns.Spikes(cell)], engine="reference")
+        >>> for _ in range(2):
+        ...     sim.run(50.0)
+        ...     sim.reset()
+        >>> sim.results.spikes["cell"].times
+        array([27.8, 77.8])
+        """
+        self._runner.reset()
+
     def save(self, path: str | Path) -> None:
         """Write a checkpoint (HDF5) from which `load` continues exactly.
 
@@ -273,7 +298,8 @@ def _shown(
     if callable(progress):
         yield progress
         return
-    if not progress or not sys.stderr.isatty():
+    watched = sys.stderr.isatty() or "ipykernel" in sys.modules  # a terminal or a notebook
+    if not progress or not watched:
         yield lambda done, total: None
         return
     from tqdm import tqdm

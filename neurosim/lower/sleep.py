@@ -19,7 +19,7 @@ from scipy.linalg import expm
 
 from neurosim.expressions import Expression, affine, evaluate, symbols
 from neurosim.expressions.tree import Operation, subtract, uses
-from neurosim.lower.model import LoweredModel
+from neurosim.lower.model import INJECTED, LoweredModel
 from neurosim.lower.propagator import Coefficient, uniform
 
 #: Powers of the propagator are tabulated for the digits of the number of steps in this base.
@@ -68,12 +68,13 @@ def sleep_of(model: LoweredModel) -> Sleep | str:
         return "its equations are not all linear without noise"
     if {*model.linear, *model.mapped} != set(model.states):
         return "a state has no equation"
-    if any(np.ndim(v) for v in (*model.full.generator.values(), *maps[0].values())):
+    if any(np.ndim(v) for v in (*model.full.generator.values(), *maps.slopes.values())):
         return "its time constants differ from neuron to neuron"
     A = _generator(model)
-    if np.linalg.eigvals(A).real.max() >= -1e-12:
+    own = _dense(maps.slopes, model.mapped)
+    if (A.size and np.linalg.eigvals(A).real.max() >= -1e-12) or _radius(own) >= 1.0 - 1e-12:
         return "its linear part is not stable"
-    for (row, column), value in (dict(model.full.generator) | maps[0]).items():
+    for (row, column), value in (dict(model.full.generator) | maps.slopes).items():
         if column in model.hold and row not in model.hold and value != 0:
             return f"{row} depends on {column}, which is held in the refractory period"
     margin: dict[str, float] = {}
@@ -86,63 +87,111 @@ def sleep_of(model: LoweredModel) -> Sleep | str:
             return "the states weigh differently in the threshold from neuron to neuron"
         margin = {s: float(v) for s, v in parts[0].items()}
         theta = parts[1]
-    c = np.array([margin.get(s, 0.0) for s in model.linear])
-    unused = dict.fromkeys(model.mapped, 0.0)
-    bounds = _bounds(A, c, model.dt)
+    states = (*model.linear, *model.mapped)
+    matrix = _matrix(model, maps.slopes)
+    c = np.array([margin.get(s, 0.0) for s in states])
+    k = len(model.linear)
+    if c[k:].any():
+        bounds = _bounds_of_maps(_dense(matrix, states), c)
+    else:
+        bounds = _bounds(A, c[:k], model.dt) if k else (c, c)
     if bounds is None:
         return "its time constants differ by too many orders of magnitude"
-    sup, inf = (dict(zip(model.linear, b, strict=True)) | unused for b in bounds)
-    matrix = _matrix(model, maps[0])
+    unused = dict.fromkeys(states, 0.0)
+    sup, inf = (unused | dict(zip(states, b, strict=False)) for b in bounds)
+    rest = _solve(A, model.linear, model.full.drive) if k else {}
+    moved = _solve(A, model.linear, model.full.drive_injected) if k else {}
     return Sleep(
-        (*model.linear, *model.mapped), tuple(matrix), _tables(model, matrix),
-        _mapped(maps, maps[1], _solve(A, model.linear, model.full.drive)),
-        _mapped(maps, {}, _solve(A, model.linear, model.full.drive_injected)),
-        margin, theta, sup, inf,
+        states, tuple(matrix), _tables(states, matrix),
+        _mapped(model, maps.slopes, maps.constants, rest),
+        _mapped(model, maps.slopes, maps.injected, moved), margin, theta, sup, inf,
     )  # fmt: skip
 
 
-Maps = tuple[dict[tuple[str, str], Coefficient], dict[str, Coefficient]]
+@dataclass(frozen=True)
+class _Maps:
+    """Maps such as ``V_old := V_m`` as linear functions of the states of the step before.
 
-
-def _linear_maps(model: LoweredModel) -> Maps | None:
-    """Return slopes and constants of maps such as ``V_old := V_m``; None if one is not linear.
-
-    A map takes the values of the step before, so its slopes are a row of the propagator.
+    Attributes
+    ----------
+    slopes : mapping of (map, state) to Coefficient
+    constants, injected : mapping of map to Coefficient
+        Their values at zero, and their slopes in an injected current.
     """
-    slopes: dict[tuple[str, str], Coefficient] = {}
-    constants: dict[str, Coefficient] = {}
+
+    slopes: dict[tuple[str, str], Coefficient]
+    constants: dict[str, Coefficient]
+    injected: dict[str, Coefficient]
+
+
+def _linear_maps(model: LoweredModel) -> _Maps | None:
+    """Return the maps of a model; None if one is not linear."""
+    found = _Maps({}, {}, {})
     values = dict(model.values) | {"dt": model.dt}
     for name, expression in model.maps.items():
-        parts = affine(expression, model.linear, set(values))
+        parts = affine(expression, (*model.linear, *model.mapped, INJECTED), set(values))
         if parts is None:
             return None
-        slopes |= {(name, s): evaluate(e, values) for s, e in parts[0].items()}
-        constants[name] = evaluate(parts[1], values)
-    return slopes, constants
+        slopes = {s: evaluate(e, values) for s, e in parts[0].items()}
+        if INJECTED in slopes:
+            found.injected[name] = slopes.pop(INJECTED)
+        found.slopes.update({(name, s): v for s, v in slopes.items() if np.any(v != 0)})
+        found.constants[name] = evaluate(parts[1], values)
+    return found
 
 
 def _matrix(
     model: LoweredModel, slopes: Mapping[tuple[str, str], Coefficient]
 ) -> dict[tuple[str, str], Coefficient]:
-    """Return the propagator of a step with the rows of maps.
+    """Return the propagator of a step, whose rows for mapped states are their slopes.
 
     It names every entry that differs from zero in any power, the zeroth included.
     """
-    matrix = dict(model.full.matrix)
-    matrix |= {(name, name): 0.0 for name in model.mapped}
-    for name, state in slopes:
-        matrix |= {(name, c): 0.0 for r, c in model.full.matrix if r == state}
-    return matrix | dict(slopes)
+    states = (*model.linear, *model.mapped)
+    step = dict(model.full.matrix) | dict(slopes)
+    reached = {(s, s) for s in states} | set(step)
+    while True:
+        further = {(a, d) for a, b in reached for c, d in reached if b == c}
+        if further == reached:
+            break
+        reached = further
+    return {(r, c): step.get((r, c), 0.0) for r in states for c in states if (r, c) in reached}
+
+
+def _dense(entries: Mapping[tuple[str, str], Any], states: tuple[str, ...]) -> np.ndarray:
+    """Return the entries between some states as a matrix."""
+    matrix = np.zeros((len(states), len(states)))
+    for (row, column), value in entries.items():
+        if row in states and column in states:
+            matrix[states.index(row), states.index(column)] = value
+    return matrix
+
+
+def _radius(matrix: np.ndarray) -> float:
+    """Return the largest absolute eigenvalue."""
+    return float(np.abs(np.linalg.eigvals(matrix)).max()) if matrix.size else 0.0
 
 
 def _mapped(
-    maps: Maps, constants: Mapping[str, Coefficient], point: dict[str, Coefficient]
+    model: LoweredModel,
+    slopes: Mapping[tuple[str, str], Coefficient],
+    constants: Mapping[str, Coefficient],
+    point: dict[str, Coefficient],
 ) -> dict[str, Coefficient]:
-    """Return the point with the mapped states added."""
-    added: dict[str, Coefficient] = dict(constants)
-    for (name, state), slope in maps[0].items():
-        added[name] = added.get(name, 0.0) + slope * np.asarray(point.get(state, 0.0))
-    return point | {s: uniform(v) for s, v in added.items() if np.any(v != 0)}
+    """Return the fixed point of the linear states with that of the mapped states added."""
+    if not model.mapped:
+        return point
+    right: list[Any] = [np.asarray(constants.get(s, 0.0), float) for s in model.mapped]
+    for (name, state), slope in slopes.items():
+        if state in point:
+            at = model.mapped.index(name)
+            right[at] = right[at] + slope * np.asarray(point[state])
+    inverse = np.linalg.inv(np.eye(len(right)) - _dense(slopes, model.mapped))
+    found = {
+        s: uniform(sum(inverse[i, j] * v for j, v in enumerate(right)))
+        for i, s in enumerate(model.mapped)
+    }
+    return point | {s: v for s, v in found.items() if np.any(v != 0)}
 
 
 def _generator(model: LoweredModel) -> np.ndarray:
@@ -170,7 +219,7 @@ def margin_of(
     else:
         return reason
     constants = set(model.values) | {"dt"}
-    parts = affine(difference, model.linear, constants)
+    parts = affine(difference, (*model.linear, *model.mapped), constants)
     if parts is None or "t" in symbols(difference):
         return reason
     values = dict(model.values) | {"dt": model.dt}
@@ -201,11 +250,20 @@ def _bounds(A: np.ndarray, c: np.ndarray, dt: float) -> tuple[np.ndarray, np.nda
     return g.max(axis=0) + slack, g.min(axis=0) - slack
 
 
-def _tables(model: LoweredModel, matrix: Mapping[tuple[str, str], Coefficient]) -> np.ndarray:
-    states = (*model.linear, *model.mapped)
-    P = np.zeros((len(states), len(states)))
-    for (row, column), value in matrix.items():
-        P[states.index(row), states.index(column)] = value
+def _bounds_of_maps(P: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return sup and inf over k >= 0 of c P**k, or None if it decays too slowly to be tabulated."""
+    if 40.0 / -np.log(max(_radius(P), 1e-300)) > _POINTS:
+        return None
+    g = c[None, :]
+    while g.shape[0] < _POINTS:
+        g = np.concatenate([g, g @ P])
+        P = P @ P
+    slack = 1e-9 * np.abs(g).max(axis=0) + 10.0 * np.abs(g[-1])
+    return g.max(axis=0) + slack, g.min(axis=0) - slack
+
+
+def _tables(states: tuple[str, ...], matrix: Mapping[tuple[str, str], Coefficient]) -> np.ndarray:
+    P = _dense(matrix, states)
     rows = [states.index(r) for r, _ in matrix]
     columns = [states.index(c) for _, c in matrix]
     tables = np.empty((LEVELS, BASE, len(matrix)))
