@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from neurosim.bridge.events import EventBatch, events_of
 from neurosim.bridge.layer import Layer, State
 from neurosim.errors import ParameterError, unknown_name
 
@@ -42,12 +43,12 @@ class Sequential(Layer):
                 raise ParameterError(f"Sequential: module {k} is {module!r}, not an nn.Module.")
             self.add_module(str(k), module)
 
-    def forward(self, x: torch.Tensor, state: State | None = None) -> tuple[Any, dict[str, Any]]:
+    def forward(self, x: Any, state: State | None = None) -> tuple[Any, dict[str, Any]]:
         """Run the chain over a sequence.
 
         Parameters
         ----------
-        x : [T, B, ...] tensor
+        x : [T, B, ...] tensor or EventBatch
         state : dict, optional
             By the index of a module as text: the state to start it from.
 
@@ -91,14 +92,18 @@ class Sequential(Layer):
         return list(self.children())[index]
 
 
-def folded(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
+def folded(module: nn.Module, x: torch.Tensor | EventBatch) -> torch.Tensor:
     """Apply a module that knows no time to all steps in one call, on [T*B, ...].
+
+    A batch of events is made dense for it.
 
     Raises
     ------
     ParameterError
         If `x` has no time and batch dimension.
     """
+    if not isinstance(x, torch.Tensor):
+        x = events_of(x).dense().reshape(tuple(x.shape))
     if x.dim() < 2:
         raise ParameterError(
             f"{type(module).__name__}: the input has shape {tuple(x.shape)}; [T, B, ...] is needed."

@@ -133,6 +133,8 @@ def learnt(case: str, **options: Any) -> list[str]:
 def test_gradients_of_parameters_are_finite_differences(case: str):
     model, dt, _, _ = CASES[case]
     model = model.replace(**{k: float(np.mean(v)) for k, v in model.values.items()})
+    if case == "aeif_cond_exp":  # compiles in half the time of four stages
+        model = model.replace(method="heun")
     arrivals, _ = drive(case, 40)
     names = learnt(case)
 
@@ -141,9 +143,9 @@ def test_gradients_of_parameters_are_finite_differences(case: str):
 
     def membrane(neuron: bridge.ModelNeuron) -> torch.Tensor:
         x = torch.from_numpy(0.02 * arrivals)[:, None].squeeze(2)
-        traces = neuron.traces(x)
-        assert traces["spk"].sum() == 0, "differences need a smooth run"
-        return traces["v" if case == "odd" else "V_m"].mean() * 10
+        out, state = neuron(x)
+        assert out.sum() == 0, "differences need a smooth run"
+        return state["v" if case == "odd" else "V_m"].mean() * 10
 
     neuron = layer()
     # the initial value is a number of its own: it must not follow E_L when that is moved
@@ -151,7 +153,7 @@ def test_gradients_of_parameters_are_finite_differences(case: str):
     membrane(neuron).backward()
     for name in names:
         value = float(model.values[name])
-        h = 1e-4 * max(1.0, abs(value)) * (0.01 if name == "a" else 1)
+        h = 1e-4 * (abs(value) or 1.0)
         sides = []
         for sign in (1, -1):
             moved = layer(**{name: value + sign * h})

@@ -251,6 +251,38 @@ def test_traces_are_what_the_steps_return_and_differentiate():
     assert torch.equal(by_trace, by_state)
 
 
+def test_recurrence_with_delays_carries_what_is_on_its_way():
+    torch.manual_seed(0)
+    delayed = bridge.DelayedLinear(N, N, max_delay=5)
+    layer = bridge.Recurrent(bridge.LIF(beta=0.9), delayed)
+    x = current(T, B, N).requires_grad_()
+    out, _ = layer(x)
+    first, between = layer(x[:7])
+    rest, _ = layer(x[7:], between)
+    assert torch.equal(torch.cat([first, rest]), out)
+    # the total current is the input and what the connection makes of the spikes a step before
+    shifted = torch.cat([torch.zeros(1, B, N), out[:-1]]).detach()
+    expected, _ = bridge.LIF(beta=0.9)(x + delayed(shifted)[0])
+    assert torch.equal(out, expected)
+    out.sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in layer.parameters())
+    with pytest.raises(ParameterError, match="state 'connection' of the connection cannot be kept"):
+        bridge.Recurrent(bridge.LIF(beta=0.9), delayed, stateful=True)(x)
+
+
+def test_event_batches_enter_a_sequential():
+    class Batch:
+        ptr = np.array([0, 1, 1, 3])
+        index = np.array([2, 0, 3], np.int32)
+        shape = (3, 1, 4)
+
+    dense = torch.zeros(3, 1, 4)
+    dense[0, 0, 2] = dense[2, 0, 0] = dense[2, 0, 3] = 1
+    for linear in (nn.Linear(4, 2), bridge.Linear(4, 2)):
+        net = bridge.Sequential(linear, bridge.LI(beta=0.9))
+        assert torch.allclose(net(Batch())[0], net(dense)[0])
+
+
 # --- PyTorch -------------------------------------------------------------------------------------
 
 
