@@ -312,6 +312,8 @@ def test_a_network_that_does_not_fit_is_refused_before_it_is_built(monkeypatch):
     for engine in ("cpu", "reference"):
         with pytest.raises(NetworkSizeError, match=r"population 'cells' alone has 1000000000000"):
             ns.Simulation(many, engine=engine)
+    with pytest.raises(NetworkSizeError, match=r"population 'cells' alone has 1000000000000"):
+        ns.Simulation(many, dt=None, engine="cpu")
 
 
 def test_a_delay_that_does_not_fit_its_bits():

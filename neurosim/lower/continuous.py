@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from neurosim.errors import NetworkError, ParameterError
 from neurosim.lower.flow import Flow, lower_flow
+from neurosim.lower.memory import check_neurons
 from neurosim.lower.model import LoweredModel
 from neurosim.lower.plan import (
     ConnectionPlan,
@@ -122,6 +123,7 @@ def lower_continuous(
         For whatever is wrong with the network; the message names it.
     """
     inject = injected_parameters(network)
+    check_neurons(network)
     used = used_receptors(network)
     spikes, states, weights = checked_records(network, record)
     return ContinuousPlan(

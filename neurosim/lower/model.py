@@ -165,6 +165,12 @@ def _check_injected(spec: ModelSpec, inject: str | None, noise: Mapping[str, Exp
                 f"{spec.name}: a current cannot be injected into {inject}, which {place} uses; "
                 "inject into a parameter that only the equations use, such as I_e."
             )
+    equations = (*spec.odes.values(), *spec.maps.values())
+    if inject is not None and not any(inject in symbols(e) for e in equations):
+        raise ModelError(
+            f"{spec.name}: a current injected into {inject} would do nothing, because no equation "
+            "uses it; inject into a parameter of the equations, such as I_e."
+        )
 
 
 def _split_noise(spec: ModelSpec) -> tuple[dict[str, Expression], dict[str, Expression]]:

@@ -59,3 +59,8 @@ def test_current_into_a_threshold_is_refused():
 def test_current_into_a_reset_is_refused():
     with pytest.raises(ModelError, match=r"V_reset, which the reset 'V_m = V_reset' uses"):
         final(ns.models.iaf_psc_exp(), "V_reset", "reference", "V_m")
+
+
+def test_current_that_would_do_nothing_is_refused():
+    with pytest.raises(ModelError, match=r"injected into t_ref would do nothing.*such as I_e"):
+        final(ns.models.iaf_psc_exp(), "t_ref", "reference", "V_m")
