@@ -1,0 +1,388 @@
+"""One neuron layer of snnTorch as one of ours, and back."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from neurosim.bridge.neurons.base import Neuron
+from neurosim.bridge.neurons.lapicque import Lapicque
+from neurosim.bridge.neurons.leaky_integrator import LI
+from neurosim.bridge.neurons.lif import LIF
+from neurosim.bridge.neurons.recurrent import Recurrent
+from neurosim.bridge.neurons.synaptic import AlphaLIF, CubaLIF
+from neurosim.bridge.surrogate import Surrogate
+from neurosim.errors import ParameterError, require
+
+#: snnTorch's ``surrogate_disable``: spikes without derivative.
+_NO_GRADIENT = Surrogate("none", "0")
+#: Reset mechanisms by the method that a neuron of snnTorch chose at construction.
+_STATE_FUNCTIONS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}
+#: Parameters of snnTorch's neurons that ours hold under the same name.
+_SHARED = ("alpha", "beta", "threshold", "graded_spikes_factor")
+
+
+def snntorch_package() -> ModuleType:
+    """Return the package snntorch, or raise a MissingPackageError."""
+    return require("snntorch", "train", "conversion from and to snnTorch")
+
+
+# --- from snnTorch
+
+
+def from_neuron(module: Any, where: str, *, copied: bool) -> Neuron | Recurrent:
+    """Return the layer that computes what a neuron of snnTorch does.
+
+    Parameters
+    ----------
+    module : snntorch.SpikingNeuron
+    where : str
+        Its name, for messages.
+    copied : bool
+        False: parameters that are learnt are the very same tensors.
+
+    Raises
+    ------
+    ParameterError
+        If snnTorch's neuron does something that ours cannot.
+    """
+    package = snntorch_package()
+    convert = _FROM.get(type(module).__name__)
+    if convert is None or type(module) is not getattr(package, type(module).__name__, None):
+        raise ParameterError(
+            f"{where}: {type(module).__module__}.{type(module).__name__} has no counterpart; "
+            f"{', '.join(_FROM)} can be converted. A neuron of snnTorch that takes one step a call "
+            "can stand as it is in neurosim.bridge.Sequential, which steps it."
+        )
+    _check(module, where)
+    layer = convert(module, where, copied)
+    neuron = layer.neuron if isinstance(layer, Recurrent) else layer
+    for key in _SHARED:
+        theirs, ours = getattr(module, key, None), getattr(neuron, key, None)
+        if isinstance(theirs, nn.Parameter) and isinstance(ours, nn.Parameter):
+            ours.requires_grad_(theirs.requires_grad)
+            if not copied:
+                setattr(neuron, key, theirs)
+    return layer
+
+
+def _check(module: Any, where: str) -> None:
+    """Raise a ParameterError for options that ours have not."""
+    if module.inhibition:
+        raise ParameterError(
+            f"{where}: inhibition=True (only the largest membrane of a layer may fire) has no "
+            "fused counterpart; keep this neuron in snnTorch inside neurosim.bridge.Sequential."
+        )
+    if module.state_quant:
+        raise ParameterError(
+            f"{where}: state_quant is set; quantised states have no fused counterpart. Keep this "
+            "neuron in snnTorch inside neurosim.bridge.Sequential."
+        )
+    used = _STATE_FUNCTIONS[module.state_function.__name__]
+    if module.reset_mechanism != used or int(module.reset_mechanism_val) != _value(used):
+        raise ParameterError(
+            f"{where}: reset_mechanism was changed to {module.reset_mechanism!r} after "
+            f"construction, but snnTorch goes on with {used!r}. Construct the neuron with the "
+            "mechanism that is meant."
+        )
+
+
+def _value(reset: str) -> int:
+    return {"subtract": 0, "zero": 1, "none": 2}[reset]
+
+
+def _common(module: Any, *, reset: str | None = None) -> dict[str, Any]:
+    return {
+        "threshold": module.threshold,
+        "reset": reset or module.reset_mechanism,
+        "spike_grad": _NO_GRADIENT if module.surrogate_disable else module.spike_grad,
+        "learn_threshold": isinstance(module.threshold, nn.Parameter),
+    }
+
+
+def _timing(module: Any) -> dict[str, Any]:
+    # a reset that is not delayed is part of snnTorch's graph
+    return {"reset_delay": module.reset_delay, "detach_reset": module.reset_delay}
+
+
+def _graded(module: Any) -> dict[str, Any]:
+    factor = module.graded_spikes_factor
+    return {
+        "graded_spikes_factor": factor,
+        "learn_graded_spikes_factor": isinstance(factor, nn.Parameter),
+    }
+
+
+def _decay(module: Any, *names: str) -> dict[str, Any]:
+    given: dict[str, Any] = {name: getattr(module, name) for name in names}
+    return given | {f"learn_{n}": isinstance(v, nn.Parameter) for n, v in given.items()}
+
+
+def _ungraded(module: Any, where: str) -> None:
+    if not bool((module.graded_spikes_factor == 1).all()):
+        raise ParameterError(
+            f"{where}: graded_spikes_factor = {module.graded_spikes_factor.tolist()}; "
+            f"{type(module).__name__} can only be converted with 1."
+        )
+
+
+def _leaky(module: Any, where: str, copied: bool) -> LIF:
+    return LIF(**_decay(module, "beta"), **_common(module), **_timing(module), **_graded(module))
+
+
+def _synaptic(module: Any, where: str, copied: bool) -> CubaLIF:
+    return CubaLIF(
+        **_decay(module, "alpha", "beta"), **_common(module), **_timing(module), **_graded(module)
+    )
+
+
+def _alpha(module: Any, where: str, copied: bool) -> AlphaLIF:
+    _ungraded(module, where)
+    return AlphaLIF(**_decay(module, "alpha", "beta"), **_common(module))
+
+
+def _lapicque(module: Any, where: str, copied: bool) -> Lapicque:
+    _ungraded(module, where)
+    if isinstance(module.beta, nn.Parameter):
+        raise ParameterError(
+            f"{where}: snnTorch's Lapicque(learn_beta=True) computes with R and C, which it made "
+            "from beta once, so that training beta changes nothing. Build the neuron without "
+            "learn_beta, or use neurosim.bridge.Lapicque(learn_R=True, learn_C=True)."
+        )
+    return Lapicque(R=module.R, C=module.C, dt=float(module.time_step), **_common(module))
+
+
+def _rleaky(module: Any, where: str, copied: bool) -> Recurrent:
+    # RLeaky's "zero" also drops the input of the step after a spike
+    reset = "zero_all" if module.reset_mechanism == "zero" else module.reset_mechanism
+    neuron = LIF(**_decay(module, "beta"), **_common(module, reset=reset), **_timing(module),
+                 **_graded(module))  # fmt: skip
+    return Recurrent(neuron, _fed_back(module, copied))
+
+
+def _rsynaptic(module: Any, where: str, copied: bool) -> Recurrent:
+    if not module.reset_delay:
+        raise ParameterError(
+            f"{where}: snnTorch 1.0 ignores RSynaptic(reset_delay=False) (it changes a variable "
+            "that is not used again). Build it with reset_delay=True, which is what it computes."
+        )
+    neuron = CubaLIF(**_decay(module, "alpha", "beta"), **_common(module), **_graded(module))
+    return Recurrent(neuron, _fed_back(module, copied))
+
+
+def _fed_back(module: Any, copied: bool) -> nn.Module | torch.Tensor:
+    """Return the recurrent connection: a module, or one weight a neuron."""
+    connection: Any = module.recurrent
+    if module.all_to_all:
+        dense: nn.Module = copy.deepcopy(connection) if copied else connection
+        return dense
+    V: torch.Tensor = connection.V
+    if copied and isinstance(V, nn.Parameter):
+        return nn.Parameter(V.detach().clone(), requires_grad=V.requires_grad)
+    return V
+
+
+_FROM: dict[str, Callable[[Any, str, bool], Neuron | Recurrent]] = {
+    "Leaky": _leaky,
+    "Synaptic": _synaptic,
+    "Alpha": _alpha,
+    "Lapicque": _lapicque,
+    "RLeaky": _rleaky,
+    "RSynaptic": _rsynaptic,
+}
+
+
+# --- to snnTorch
+
+
+def to_neuron(layer: Neuron | Recurrent, where: str, *, output: bool, copied: bool) -> nn.Module:
+    """Return the neuron of snnTorch that computes what a layer does, with ``init_hidden=True``.
+
+    Parameters
+    ----------
+    layer : Neuron or Recurrent
+    where : str
+        Its name, for messages.
+    output : bool
+        Whether it also returns its states.
+    copied : bool
+        As in `from_neuron`.
+
+    Raises
+    ------
+    ParameterError
+        If snnTorch has no such neuron.
+    """
+    kind = (type(layer), type(layer.neuron)) if isinstance(layer, Recurrent) else (type(layer),)
+    if kind not in _TO:
+        raise ParameterError(
+            f"{where}: snnTorch has no counterpart of {layer!r}. SnnTorchNeuron(layer) makes it "
+            "stand in a network of snnTorch, one step a call."
+        )
+    if kind == (LI,) and not output:
+        raise ParameterError(
+            f"{where}: {layer!r} passes its membrane on, which in snnTorch only the last neuron "
+            "can; SnnTorchNeuron(layer) can stand anywhere."
+        )
+    neuron: Any = layer.neuron if isinstance(layer, Recurrent) else layer
+    options = {"init_hidden": True, "output": output, "spike_grad": neuron.spike_grad}
+    module = _TO[kind](layer, where, options)
+    for key in _SHARED:
+        ours = getattr(neuron, key, None)
+        if isinstance(ours, nn.Parameter) and isinstance(getattr(module, key), nn.Parameter):
+            getattr(module, key).requires_grad_(ours.requires_grad)
+            if not copied:
+                setattr(module, key, ours)
+    if isinstance(layer, Recurrent):
+        _feed_back(module, layer, copied)
+    return module
+
+
+def reset_timing(neuron: Neuron) -> tuple[bool, bool]:
+    """Return whether a reset is delayed, and whether its gradient is cut.
+
+    The layers hold neither; their program shows both (`lif.spike_lines`).
+    """
+    lines = [line.strip() for line in neuron.step.program.splitlines()]
+    at_once = [line for line in lines if line.startswith("now =")]
+    decisive = at_once or [line for line in lines if line.startswith("r =")]
+    return not at_once, all("detached_spike" in line for line in decisive)
+
+
+def _held(neuron: Any, *names: str) -> dict[str, Any]:
+    """Return copies of parameters, with whether each is learnt."""
+    given: dict[str, Any] = {n: getattr(neuron, n).detach().clone() for n in names}
+    learnt = {f"learn_{n}": isinstance(getattr(neuron, n), nn.Parameter) for n in names}
+    return given | learnt
+
+
+def _reset(neuron: Any, where: str, *, zero: str = "zero", timing: bool = True) -> dict[str, Any]:
+    delay, detached = reset_timing(neuron)
+    mechanisms = {"subtract": "subtract", "none": "none", zero: "zero"}
+    if neuron.reset not in mechanisms:
+        raise ParameterError(
+            f"{where}: snnTorch's counterpart of {neuron!r} has no reset {neuron.reset!r}; "
+            f"{', '.join(mechanisms)} can be said."
+        )
+    if neuron.reset != "none" and detached != delay:
+        raise ParameterError(
+            f"{where}: in snnTorch the gradient ignores a reset exactly if it is delayed; this "
+            f"layer has reset_delay={delay} and detach_reset={detached}."
+        )
+    mechanism = {"reset_mechanism": mechanisms[neuron.reset]}
+    return mechanism | ({"reset_delay": delay} if timing else {})
+
+
+def _to_leaky(neuron: LIF, where: str, options: dict[str, Any]) -> nn.Module:
+    names = ("beta", "threshold", "graded_spikes_factor")
+    return _new("Leaky", _held(neuron, *names), _reset(neuron, where), options)
+
+
+def _to_integrator(neuron: LI, where: str, options: dict[str, Any]) -> nn.Module:
+    if "(1 - beta)" in neuron.step.program:
+        raise ParameterError(
+            f"{where}: LI(normalise=True) scales its input, which snnTorch's Leaky does not."
+        )
+    return _new("Leaky", _held(neuron, "beta"), {"reset_mechanism": "none"}, options)
+
+
+def _to_synaptic(neuron: CubaLIF, where: str, options: dict[str, Any]) -> nn.Module:
+    held = _held(neuron, "alpha", "beta", "threshold")
+    module = _new("Synaptic", held, _reset(neuron, where), options)
+    _set_graded(module, neuron)
+    return module
+
+
+def _to_alpha(neuron: AlphaLIF, where: str, options: dict[str, Any]) -> nn.Module:
+    held = _held(neuron, "alpha", "beta", "threshold")
+    if held["learn_alpha"]:
+        raise ParameterError(f"{where}: snnTorch's Alpha cannot learn alpha.")
+    return _new("Alpha", held, _reset(neuron, where, timing=False), options)
+
+
+def _to_lapicque(neuron: Lapicque, where: str, options: dict[str, Any]) -> nn.Module:
+    held = _held(neuron, "R", "C", "threshold")
+    if held.pop("learn_R") or held.pop("learn_C"):
+        raise ParameterError(f"{where}: snnTorch's Lapicque cannot learn R or C.")
+    R, C = held.pop("R"), held.pop("C")
+    reset = _reset(neuron, where, timing=False)
+    # snnTorch's constructor asks whether R and C are true: one number each, replaced after it
+    module: Any = _new("Lapicque", {"R": 1.0, "C": 1.0, "time_step": neuron.dt}, held, reset,
+                       options)  # fmt: skip
+    module.R, module.C = R, C
+    module.beta = torch.exp(-neuron.dt / (R * C))
+    return module  # type: ignore[no-any-return]
+
+
+def _to_rleaky(layer: Recurrent, where: str, options: dict[str, Any]) -> nn.Module:
+    neuron = layer.neuron
+    held = _held(neuron, "beta", "threshold")
+    # RLeaky's "zero" is our "zero_all"
+    reset = _reset(neuron, where, zero="zero_all")
+    module = _new("RLeaky", held, reset, options, {"all_to_all": False})
+    _set_graded(module, neuron)
+    return module
+
+
+def _to_rsynaptic(layer: Recurrent, where: str, options: dict[str, Any]) -> nn.Module:
+    neuron = layer.neuron
+    held = _held(neuron, "alpha", "beta", "threshold")
+    reset = _reset(neuron, where)
+    if not reset["reset_delay"]:
+        raise ParameterError(f"{where}: snnTorch 1.0 ignores RSynaptic(reset_delay=False).")
+    module = _new("RSynaptic", held, reset, options, {"all_to_all": False})
+    _set_graded(module, neuron)
+    return module
+
+
+def _new(name: str, *options: dict[str, Any]) -> nn.Module:
+    merged = {k: v for given in options for k, v in given.items()}
+    module: nn.Module = getattr(snntorch_package(), name)(**merged)
+    return module
+
+
+def _set_graded(module: Any, neuron: Any) -> None:
+    """Give a neuron a spike amplitude where snnTorch's constructor takes none."""
+    factor = neuron.graded_spikes_factor
+    del module.graded_spikes_factor
+    if isinstance(factor, nn.Parameter):
+        module.graded_spikes_factor = nn.Parameter(factor.detach().clone())
+    else:
+        module.register_buffer("graded_spikes_factor", factor.clone())
+
+
+def _feed_back(module: Any, layer: Recurrent, copied: bool) -> None:
+    """Replace the recurrent connection of a new RLeaky or RSynaptic."""
+    if layer.connection is None:
+        V: torch.Tensor = copy.deepcopy(layer.V) if copied else layer.V
+        del module.V
+        if isinstance(V, nn.Parameter):
+            module.V = V
+        else:
+            module.register_buffer("V", V)
+        module.recurrent = type(module.recurrent)(V)
+        return
+    if not isinstance(layer.connection, nn.Linear | nn.Conv2d):
+        raise ParameterError(
+            f"{layer.connection!r} as recurrent connection has no counterpart in snnTorch; "
+            "nn.Linear, nn.Conv2d or one weight a neuron have."
+        )
+    del module.V
+    module.all_to_all = True
+    module.recurrent = copy.deepcopy(layer.connection) if copied else layer.connection
+
+
+_TO: dict[tuple[type, ...], Callable[[Any, str, dict[str, Any]], nn.Module]] = {
+    (LIF,): _to_leaky,
+    (LI,): _to_integrator,
+    (CubaLIF,): _to_synaptic,
+    (AlphaLIF,): _to_alpha,
+    (Lapicque,): _to_lapicque,
+    (Recurrent, LIF): _to_rleaky,
+    (Recurrent, CubaLIF): _to_rsynaptic,
+}
