@@ -34,6 +34,8 @@ _LAZY: dict[str, str] = {
     # containers
     "Sequential": "neurosim.bridge.container",
     # events and connections
+    "Conv1d": "neurosim.bridge.connections",
+    "Conv2d": "neurosim.bridge.connections",
     "DelayedLinear": "neurosim.bridge.connections",
     "EventBatch": "neurosim.bridge.events",
     "Linear": "neurosim.bridge.connections",

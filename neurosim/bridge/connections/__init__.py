@@ -1,5 +1,6 @@
 """Connections between layers: dense, sparse, convolutional, delayed, rewired."""
 
+from neurosim.bridge.connections.conv import Conv1d, Conv2d
 from neurosim.bridge.connections.delay_training import (
     SigmaSchedule,
     clamp_after_step,
@@ -14,6 +15,8 @@ from neurosim.bridge.connections.rewiring import SET, DeepR, RigL
 
 __all__ = [
     "SET",
+    "Conv1d",
+    "Conv2d",
     "DeepR",
     "DelayedLinear",
     "Linear",
