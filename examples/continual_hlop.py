@@ -8,8 +8,8 @@ subspace of each layer's activity, and later tasks change the weights outside of
 `--method` chooses how gradients are found: ``bptt`` (surrogate gradients through time), ``ottt``
 (online: memory does not grow with time) or ``dsr`` (gradients of firing rates); `--feedback` sends
 errors back through random matrices or the weights' signs. `--plain` trains without projection.
-The figure shows the accuracy on every task after each; the table has ACC (mean accuracy at the
-end) and BWT (mean change since a task was learned; negative is forgetting).
+Printed are the accuracies on every task after each, ACC (their mean at the end) and BWT (mean
+change since a task was learned; negative is forgetting); the figure compares all runs in `--out`.
 """
 
 from __future__ import annotations
@@ -158,21 +158,25 @@ def described(hlop: HebbianProjection) -> dict[str, Any]:
     }
 
 
-def figure(found: dict[str, Any]) -> Figure:
-    """Draw the accuracy on each task after each task."""
-    sheet = Figure(figsize=(5, 3.2), layout="constrained")
-    axes = sheet.subplots()
-    matrix = np.array(found["accuracy"])
-    n_tasks = len(matrix)
-    for j in range(n_tasks):
-        axes.plot(np.arange(j, n_tasks) + 1, matrix[j:, j], "o-", ms=3, label=f"task {j + 1}")
-    axes.set(
-        xlabel="tasks learned", ylabel="test accuracy (%)", xticks=range(1, n_tasks + 1),
-        title=f"{found['method']}, projection: {found['projection']}, ACC {found['ACC']} %, "
-        f"BWT {found['BWT']}",
-    )  # fmt: skip
-    axes.title.set_size("medium")
-    axes.legend(fontsize="small", ncols=2)
+def figure(results: list[dict[str, Any]]) -> Figure:
+    """Draw the accuracy on the first task, and on all seen so far, for each run."""
+    sheet = Figure(figsize=(7.5, 3.2), layout="constrained")
+    first, mean = sheet.subplots(1, 2, sharey=True)
+    runs = [f"{r['method']}, {r['feedback']}" for r in results]
+    colour = {run: f"C{k}" for k, run in enumerate(dict.fromkeys(runs))}
+    labelled = set()
+    for found, run in zip(results, runs, strict=True):
+        matrix, plain = np.array(found["accuracy"]), found["projection"] == "none"
+        label = f"{run}, {'plain' if plain else 'HLOP'}"
+        style = {"color": colour[run], "ls": ":" if plain else "-", "marker": "o", "ms": 3}
+        learned = np.arange(len(matrix)) + 1
+        first.plot(learned, matrix[:, 0], **style)
+        seen = [matrix[k - 1, :k].mean() for k in learned]
+        mean.plot(learned, seen, label=None if label in labelled else label, **style)
+        labelled.add(label)
+    first.set(xlabel="tasks learned", ylabel="test accuracy (%)", title="first task")
+    mean.set(xlabel="tasks learned", title="mean over tasks seen")
+    sheet.legend(loc="outside right", fontsize="small")
     return sheet
 
 
@@ -204,10 +208,11 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         print(f", of the training {100 * found['overhead_fraction']:.0f} % for HLOP", end="")
     print()
     options.out.mkdir(parents=True, exist_ok=True)
-    kind = "plain" if options.plain else "hlop"
-    name = f"{options.method}_{kind}" + (f"_{options.feedback}" if options.feedback else "")
-    (options.out / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
-    figure(found).savefig(options.out / f"{name}.png", dpi=120)
+    kind = "_".join(filter(None, ("plain" if options.plain else "hlop", options.feedback)))
+    path = options.out / f"{options.method}_{kind}_{options.seed}.json"
+    path.write_text(json.dumps(found, indent=1) + "\n")
+    results = [json.loads(p.read_text()) for p in sorted(options.out.glob("*.json"))]
+    figure(results).savefig(options.out / "continual_hlop.png", dpi=100)
     return found
 
 

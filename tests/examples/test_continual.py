@@ -21,8 +21,8 @@ def one_thread():
 def test_projection(tmp_path, method, capsys):
     options = ["--quick", "--mnist", str(MNIST), "--out", str(tmp_path), "--method", method]
     found = importlib.import_module("continual_hlop").main(options)
-    assert {p.name for p in tmp_path.iterdir()} == {f"{method}_hlop.json", f"{method}_hlop.png"}
-    assert json.loads((tmp_path / f"{method}_hlop.json").read_text()) == found
+    assert {p.name for p in tmp_path.iterdir()} == {f"{method}_hlop_0.json", "continual_hlop.png"}
+    assert json.loads((tmp_path / f"{method}_hlop_0.json").read_text()) == found
     assert max(found["max_HHT_minus_1"].values()) < 0.3
     assert 0 < found["overhead_fraction"] < 1
     assert f"ACC {found['ACC']} %" in capsys.readouterr().out
