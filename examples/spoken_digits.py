@@ -107,7 +107,9 @@ def levels(data: Any) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(x), torch.from_numpy(data.targets)
 
 
-def network(variant: str, n_channels: int, n_classes: int, hidden: int = 128) -> bridge.Sequential:
+def network(
+    variant: str, n_channels: int, n_classes: int, hidden: int = 64, dropout: float = 0.3
+) -> bridge.Sequential:
     """Return two hidden layers of spiking neurons and a readout that does not spike."""
 
     def connect(n_in: int, n_out: int) -> nn.Module:
@@ -122,32 +124,33 @@ def network(variant: str, n_channels: int, n_classes: int, hidden: int = 128) ->
 
     def neurons() -> nn.Module:
         if variant == "adlif":
-            return bridge.AdLIF(hidden, tau_u=(1.0, 10.0), tau_w=(5.0, 50.0))
+            return bridge.AdLIF(hidden, tau_u=(2.0, 10.0), tau_w=(24.0, 120.0), q=48.0)
         lif = bridge.LIF(
             hidden, beta=1.0 - 1.0 / TAU, reset="zero", spike_grad=surrogate.atan(alpha=5.0)
         )
         if variant != "recurrent":
             return lif
         feedback = nn.Linear(hidden, hidden, bias=False)
-        nn.init.orthogonal_(feedback.weight)
+        nn.init.orthogonal_(feedback.weight, gain=0.5)
         return bridge.Recurrent(lif, feedback)
 
     layers: list[nn.Module] = []
     for n_in in (n_channels, hidden):
-        layers += [connect(n_in, hidden), nn.BatchNorm1d(hidden), neurons(), nn.Dropout(0.4)]
+        layers += [connect(n_in, hidden), nn.BatchNorm1d(hidden), neurons(), nn.Dropout(dropout)]
     return bridge.Sequential(*layers, connect(hidden, n_classes), bridge.LI(beta=1.0 - 1.0 / TAU))
 
 
 def train(variant: str, seed: int, task: Task, options: argparse.Namespace) -> dict[str, Any]:
     """Train a network and return what it reaches; its weights and history go to files."""
     with bridge.seeded(seed):
-        net = network(variant, task.n_channels, task.n_classes, options.hidden)
+        net = network(variant, task.n_channels, task.n_classes, options.hidden, options.dropout)
+        bridge.initialise_rates_(net, task.train[0][:, :64].float(), target_rate=0.1)
     name = f"{variant}_{seed}"
     widths = bridge.SigmaSchedule(MAX_DELAY / 2, epochs=max(1, options.epochs // 4))
     cycle = bridge.OneCycle(peak=options.rate)
     history = bridge.fit(
         net, task.train, validation=task.validation, epochs=options.epochs, batch_size=128,
-        loss="membrane_sum", weight_decay=1e-5,
+        loss="membrane_sum", weight_decay=1e-5, clip_gradient=5.0,
         learning_rate={"weights": options.rate / 5.0, "delays": 20.0 * options.rate},
         schedule={"weights": cycle, "norms": cycle, "time_constants": cycle,
                   "delays": bridge.Cosine()},
@@ -268,8 +271,9 @@ def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--variant", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--epochs", type=int, default=40)
-    parser.add_argument("--hidden", type=int, default=128, help="neurons of a hidden layer")
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--hidden", type=int, default=64, help="neurons of a hidden layer")
+    parser.add_argument("--dropout", type=float, default=0.3)
     parser.add_argument("--rate", type=float, default=5e-3, help="largest learning rate")
     parser.add_argument("--data", nargs="+", default=["spoken_digits"], metavar="NAME [DIR]")
     parser.add_argument("--unheard", type=int, metavar="SPEAKER", help="test on a speaker 0 to 5 "
