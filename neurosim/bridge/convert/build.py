@@ -17,6 +17,7 @@ from neurosim.bridge.convert.layers import (
 )
 from neurosim.bridge.convert.step_model import DRIVE, EngineNeuron, engine_neuron
 from neurosim.bridge.neurons.model_neuron import ModelNeuron
+from neurosim.bridge.neurons.model_step import amount_of
 from neurosim.engines.reference.neurons import Neurons
 from neurosim.errors import ConversionError
 from neurosim.lower.model import lower_model
@@ -69,7 +70,7 @@ class Drawn:
     @property
     def spiking(self) -> bool:
         """Whether the output of the layer are spikes."""
-        return self.neuron.amplitude is not None
+        return not self.spec.membrane
 
 
 @dataclass(frozen=True)
@@ -145,8 +146,9 @@ def _declared(spec: LayerSpec, dt: float, current: bool) -> EngineNeuron:
             f"{spec.name} ({layer}): it was trained with dt = {layer.dt:g} ms and the network has "
             f"dt = {dt:g} ms; use to_network(model, dt={layer.dt:g})."
         )
-    receptors = tuple(n for n in layer.step.inputs if n in declared.receptors)
-    if receptors != layer.step.inputs or current:
+    names = {amount_of(r): r for r in declared.receptors}
+    receptors = tuple(names[x] for x in layer.step.inputs if x in names)
+    if len(receptors) != len(layer.step.inputs) or current:
         raise ConversionError(
             f"{spec.name} ({layer}): it takes a current, which spikes cannot carry; use a "
             "receptor of the model as its input."
@@ -251,8 +253,8 @@ def _add_bias(
 ) -> None:
     spec = layer.spec
     target = populations[spec.name]
-    if layer.ticks:
-        _add_ticks(network, target, layer, dt, window)
+    if layer.ticks and window.length is not None:
+        _add_ticks(network, target, layer, dt, window, window.length)
     elif current is not None:
         times, values = current
         for k in range(spec.n):
@@ -262,16 +264,11 @@ def _add_bias(
 
 
 def _add_ticks(
-    network: Network, target: Population, layer: Drawn, dt: float, window: Window
+    network: Network, target: Population, layer: Drawn, dt: float, window: Window, length: int
 ) -> None:
     """Send the bias of a layer as a spike in every step of its time."""
     spec = layer.spec
-    if window.length is None:
-        raise ConversionError(
-            f"{spec.name} ({spec.neuron}): its bias is sent as spikes, for which the number of "
-            "steps must be known; use Conversion.run, or bias=False in the layer before."
-        )
-    steps = np.concatenate([np.arange(window.length) + s + spec.offset for s in window.starts])
+    steps = np.concatenate([np.arange(length) + s + spec.offset for s in window.starts])
     ticks = network.population(
         1, spike_source(times=steps * dt, round_times=True), name=f"{TICKS} {spec.name}"
     )

@@ -31,8 +31,9 @@ class Conversion:
     Attributes
     ----------
     network : Network
-        The description for one sample that begins at time 0. Its input sends nothing yet; `run`
-        makes networks with input of its own.
+        The description for one sample that begins at time 0. Its input sends nothing yet (and
+        `ModelNeuron` layers get no bias, which needs the number of steps); `run` makes networks
+        of its own.
     input : Population
         Sources, in the order of the model's input [C, H, W, ...].
     layers : mapping of str to Population

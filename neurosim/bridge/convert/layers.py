@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,12 +13,15 @@ import torch
 from torch import nn
 
 from neurosim.bridge.connections.delays import DelayedLinear
+from neurosim.bridge.connections.masks import Sparse
+from neurosim.bridge.container import Sequential
 from neurosim.bridge.convert.flow import INPUT, Flow, delayed, mapped, spikes_of
 from neurosim.bridge.layer import Layer
 from neurosim.bridge.neurons.base import Neuron
 from neurosim.bridge.neurons.leaky_integrator import LI
 from neurosim.bridge.neurons.recurrent import Recurrent
-from neurosim.errors import ConversionError
+from neurosim.bridge.snntorch.each_step import EachStep, MembraneOutput
+from neurosim.errors import ConversionError, ParameterError
 
 #: Modules that are affine in evaluation mode, applied to [N, *shape].
 AFFINE: tuple[type[nn.Module], ...] = (
@@ -48,6 +52,8 @@ class LayerSpec:
         For each input of the neuron's step; the spikes that come back are a term of the first.
     offset : int
         Steps by which its time is later than that of the input.
+    membrane : bool
+        Whether its output is the membrane, not spikes.
     """
 
     name: str
@@ -55,6 +61,7 @@ class LayerSpec:
     neuron: Neuron
     inflow: tuple[Flow, ...]
     offset: int
+    membrane: bool
 
     @property
     def n(self) -> int:
@@ -81,21 +88,29 @@ class Layers:
         ConversionError
             If the module has no meaning in a network of spiking neurons.
         """
-        if isinstance(module, (nn.Sequential, *_chains())):
+        if isinstance(module, nn.Sequential | Sequential):
             for key, part in module.named_children():
                 flow = self.apply(f"{path}.{key}" if path else key, part, flow)
             return flow
-        module = equivalent(module)
+        module = _equivalent(path, module)
+        if isinstance(module, EachStep):
+            return self.apply(f"{path}.module", module.module, flow)
+        if isinstance(module, Sparse):
+            layer = copy.deepcopy(module.layer)
+            layer.weight = nn.Parameter(module.weight.detach().clone())
+            return self.apply(f"{path}.layer", layer, flow)
         if isinstance(module, _IDENTITIES):
             self.note(path, module, "left out: it does nothing in evaluation mode")
             return flow
         if isinstance(module, _RESHAPES):
             self.note(path, module, "reshapes")
             return flow.reshaped(_reshaped(path, module, flow.shape))
-        if isinstance(module, DelayedLinear | nn.Module) and _is_linear(module):
+        if isinstance(module, (*AFFINE, DelayedLinear)):
             return self._linear(path, module, flow)
         if isinstance(module, Recurrent):
             return self._recurrent(path, module, flow)
+        if isinstance(module, MembraneOutput):
+            return self._add(path, module, module.neuron, flow, None)
         if isinstance(module, Neuron):
             return self._neurons(path, module, flow)
         raise _not_convertible(path, module)
@@ -182,9 +197,10 @@ class Layers:
             total.selected(np.arange(k * n, (k + 1) * n)) for k in range(len(inputs))
         ) if len(inputs) > 1 else (total.reshaped((n,)),)  # fmt: skip
         name = path or "neurons"
-        self.specs[name] = LayerSpec(name, shape, neuron, parts, offset)
+        membrane = neuron.step.outputs[0] in neuron.step.states or _reads_membrane(module)
+        self.specs[name] = LayerSpec(name, shape, neuron, parts, offset, membrane)
         self.note(path, module, f"population {name!r} of {n} neurons, offset {offset}")
-        if neuron.step.outputs[0] in neuron.step.states:
+        if membrane:
             return Flow(shape, {}, np.zeros(n), graded=name)
         return spikes_of(name, shape, _amplitude(neuron))
 
@@ -205,20 +221,20 @@ class Layers:
         return path
 
 
-def _chains() -> tuple[type[nn.Module], ...]:
-    from neurosim.bridge.container import Sequential
-
-    return (Sequential,)
-
-
-def equivalent(module: nn.Module) -> nn.Module:
+def _equivalent(path: str, module: nn.Module) -> nn.Module:
     """Return the layer of this package that does what a neuron of snnTorch does."""
     if not any(c.__module__.startswith("snntorch.") for c in type(module).__mro__):
         return module
-    from neurosim.bridge.snntorch import from_snntorch
+    from neurosim.bridge.snntorch.neurons import from_neuron
 
-    converted: nn.Module = from_snntorch(module)
-    return converted
+    try:
+        return from_neuron(module, path, copied=True)
+    except ParameterError as error:
+        raise ConversionError(str(error)) from error
+
+
+def _reads_membrane(module: nn.Module) -> bool:
+    return isinstance(module, MembraneOutput)
 
 
 def coefficients(neuron: Neuron, n: int) -> dict[str, Any]:
@@ -249,10 +265,6 @@ def _amplitude(neuron: Neuron) -> Any:
 def _numbers(tensor: torch.Tensor) -> np.ndarray:
     array: np.ndarray = tensor.detach().double().numpy()
     return array
-
-
-def _is_linear(module: nn.Module) -> bool:
-    return isinstance(module, (*AFFINE, DelayedLinear))
 
 
 def _applied(module: nn.Module, x: torch.Tensor) -> torch.Tensor:

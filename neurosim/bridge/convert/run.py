@@ -71,7 +71,7 @@ class ConvertedRun:
         """
         layer = self._layer(name)
         shape = (self.n_steps, self.n_samples, *layer.spec.shape)
-        if layer.neuron.amplitude is None:
+        if not layer.spiking:
             return self.membranes[name].reshape(shape)
         dense = np.zeros((self.n_steps, self.n_samples, layer.spec.n))
         step, sample, neuron = self.events[name]
