@@ -106,10 +106,16 @@ def unknown_name(kind: str, name: object, valid: Iterable[str], owner: str) -> U
     names = list(valid)
     lower = {n.lower(): n for n in names}
     near = difflib.get_close_matches(str(name).lower(), lower, n=1, cutoff=0.5)
-    plural = kind[0].upper() + kind[1:] + "s"
-    listing = f"{plural}: {', '.join(names)}." if names else f"It has no {kind}s."
+    plural = _plural(kind[0].upper() + kind[1:])
+    listing = f"{plural}: {', '.join(names)}." if names else f"It has no {_plural(kind)}."
     hint = f" Did you mean {lower[near[0]]!r}?" if near else ""
     return UnknownNameError(f"{owner} has no {kind} {name!r}. {listing}{hint}")
+
+
+def _plural(kind: str) -> str:
+    """Return the plural of ``"state"``, ``"loss"`` or ``"kind of delays"``."""
+    first, of, rest = kind.partition(" of ")
+    return first + ("es" if first.endswith("s") else "s") + of + rest
 
 
 def require(package: str, extra: str, purpose: str) -> ModuleType:

@@ -14,6 +14,7 @@ Every layer maps a sequence ``x [T, B, ...]`` and a state to ``(out, state)``::
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
 #: Public names and the modules that define them, imported on first use.
@@ -140,7 +141,9 @@ def __getattr__(name: str) -> Any:
         return value
     if name in _MODULES:
         return importlib.import_module(f"neurosim.bridge.{name}")
-    raise AttributeError(f"module 'neurosim.bridge' has no attribute {name!r}")
+    raise AttributeError(
+        f"module 'neurosim.bridge' has no attribute {name!r}", name=name, obj=sys.modules[__name__]
+    )
 
 
 def __dir__() -> list[str]:

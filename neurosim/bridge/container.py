@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -63,6 +63,11 @@ class Sequential(Layer):
         ParameterError
             From a module; the message begins with its index.
         """
+        if state is not None and not isinstance(state, Mapping):
+            raise ParameterError(
+                f"Sequential: the state is a {type(state).__name__}; a dict of the modules' states "
+                "such as the one that was returned is needed."
+            )
         given = dict(state or {})
         for key in given:
             if key not in self._modules:
@@ -100,7 +105,7 @@ def folded(module: nn.Module, x: torch.Tensor | EventBatch) -> torch.Tensor:
     Raises
     ------
     ParameterError
-        If `x` has no time and batch dimension.
+        If `x` has no time and batch dimension, or the module does not fit it.
     """
     if not isinstance(x, torch.Tensor):
         x = events_of(x).dense().reshape(tuple(x.shape))
@@ -108,7 +113,21 @@ def folded(module: nn.Module, x: torch.Tensor | EventBatch) -> torch.Tensor:
         raise ParameterError(
             f"{type(module).__name__}: the input has shape {tuple(x.shape)}; [T, B, ...] is needed."
         )
-    out: torch.Tensor = module(x.flatten(0, 1))
+    rows = x.flatten(0, 1)
+    try:
+        out: torch.Tensor = module(rows)
+    except RuntimeError as error:
+        if type(error) is not RuntimeError:  # such as one of memory
+            raise
+        raise ParameterError(
+            f"{module!r} does not take all time steps of {list(x.shape)} as {list(rows.shape)}: "
+            f"{error}"
+        ) from error
+    if not isinstance(out, torch.Tensor):
+        raise ParameterError(
+            f"{type(module).__name__} returned a {type(out).__name__}, not a tensor. A module with "
+            "a state of its own or several outputs needs a module around it that returns one."
+        )
     return out.reshape(*x.shape[:2], *out.shape[1:])
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -238,6 +239,12 @@ def resolve(spike_grad: Any) -> Surrogate | Callable[[torch.Tensor], torch.Tenso
         raise ParameterError(
             f"spike_grad = {spike_grad!r}; a surrogate such as surrogate.atan(), one of "
             "snntorch.surrogate, or a callable u -> spikes is needed."
+        )
+    if isinstance(spike_grad, FunctionType) and spike_grad.__module__ == __name__:
+        name = spike_grad.__name__
+        raise ParameterError(
+            f"spike_grad = surrogate.{name}: this makes a surrogate when it is called; write "
+            f"surrogate.{name}()."
         )
     if getattr(spike_grad, "__module__", None) == "snntorch.surrogate":
         factory = getattr(spike_grad, "__qualname__", "").split(".")[0]

@@ -11,6 +11,7 @@ called.
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
 #: Public names by the module that defines them, imported on first use. One line a module.
@@ -80,7 +81,9 @@ def __getattr__(name: str) -> Any:
         value = getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
         globals()[name] = value
         return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise AttributeError(
+        f"module {__name__!r} has no attribute {name!r}", name=name, obj=sys.modules[__name__]
+    )
 
 
 def __dir__() -> list[str]:

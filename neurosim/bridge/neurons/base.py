@@ -64,7 +64,7 @@ class Neuron(Layer):
         super().__init__()
         self.step = step
         self.input_names = step.inputs if input_names is None else tuple(input_names)
-        self.shape = (shape,) if isinstance(shape, int) else None if shape is None else tuple(shape)
+        self.shape = _checked_shape(type(self).__name__, shape)
         self.spike_grad = resolve(spike_grad)
         self.stateful = stateful
         if stateful:
@@ -255,6 +255,11 @@ class Neuron(Layer):
         self, step: Step, state: State | None, like: torch.Tensor
     ) -> dict[str, torch.Tensor]:
         """Return the state to start from, every tensor of shape [B, *shape]."""
+        if state is not None and not isinstance(state, Mapping):
+            raise ParameterError(
+                f"{self!r}: the state is a {type(state).__name__}; a dict of tensors such as the "
+                f"one that the layer returned is needed, with {', '.join(step.states)}."
+            )
         states = {}
         for name in state or {}:
             if name not in step.states:
@@ -302,6 +307,20 @@ class Neuron(Layer):
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *arguments: Any) -> None:
         adopt_shapes(self, self.step.states if self.stateful else (), state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *arguments)
+
+
+def _checked_shape(layer: str, shape: Any) -> tuple[int, ...] | None:
+    """Return the shape of a layer as a tuple."""
+    if shape is None:
+        return None
+    sizes = tuple(shape) if isinstance(shape, Sequence) and not isinstance(shape, str) else (shape,)
+    if not all(isinstance(n, int) and n > 0 for n in sizes):
+        raise ParameterError(
+            f"{layer}: shape = {shape!r}; the number of neurons or their shape is the first "
+            "argument, such as 128 or (8, 32, 32), and may be left out. Decays and all else are "
+            "named: LIF(128, beta=0.9)."
+        )
+    return sizes
 
 
 def _running(state: str) -> str:

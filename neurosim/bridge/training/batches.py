@@ -144,6 +144,8 @@ def batches_of(
     if is_dataset(data):
         from neurosim.datasets import collate_dense, loader
 
+        if collate is None:
+            _need_collate(data, what)
         return cast(
             "Iterable[Any]",
             loader(data, size, collate=collate or collate_dense(), shuffle=shuffle, seed=seed or 0),
@@ -158,6 +160,17 @@ def batches_of(
         f"{what} is a {type(data).__name__}: expected a loader of batches (x, target), a pair of "
         f"arrays (x [T, N, ...], target [N]) or a data set.{once}"
     )
+
+
+def _need_collate(data: Any, what: str) -> None:
+    """Raise a ParameterError if recordings are events, which need steps of time to be a batch."""
+    if len(data) and getattr(np.asarray(data[0][0]).dtype, "names", None):
+        size = getattr(data, "sensor_size", "...")
+        raise ParameterError(
+            f"{what}: the recordings of {data!r} are events, and how they become steps of time "
+            f"must be said: collate=neurosim.datasets.collate_dense(sensor_size={size}, "
+            "time_step=10_000, n_steps=100), times in us, for steps of 10 ms."
+        )
 
 
 def _need_none(what: str, why: str, **options: Any) -> None:

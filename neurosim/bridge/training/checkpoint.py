@@ -74,7 +74,8 @@ def read_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> dic
     try:
         content = torch.load(path, map_location=device, weights_only=True)
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, KeyError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        # torch's own advice, to load without its checks, is left out
+        reason = str(error).splitlines()[0].split(". ")[0] if str(error) else type(error).__name__
         raise FileFormatError(
             f"{path}: this cannot be read as a checkpoint; it is damaged, incomplete or holds "
             f"other objects than tensors and plain values ({reason})."

@@ -268,6 +268,11 @@ def _optimizer(
 ) -> torch.optim.Optimizer:
     if isinstance(optimizer, torch.optim.Optimizer):
         return optimizer
+    if optimizer is not None and not callable(optimizer):
+        raise ParameterError(
+            f"optimizer = {optimizer!r}: expected a torch optimiser, or a function that makes one "
+            "from groups, such as torch.optim.SGD."
+        )
     groups = parameter_groups(model, learning_rate, weight_decay)
     made = (torch.optim.Adam if optimizer is None else optimizer)(groups)
     if not isinstance(made, torch.optim.Optimizer):

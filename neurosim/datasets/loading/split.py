@@ -142,7 +142,10 @@ def _counts(sizes: Sequence[float], n: int) -> list[int]:
     """Return how many recordings each part gets."""
     values = np.asarray(sizes)
     if values.ndim != 1 or values.size == 0 or values.dtype.kind not in "iuf":
-        raise ParameterError(f"split: sizes = {sizes!r}: fractions or numbers are expected.")
+        raise ParameterError(
+            f"split: sizes = {sizes!r}: a list with the size of every part is expected, such as "
+            "[0.9, 0.1] or [2000, 700]."
+        )
     if not (values >= 0).all():
         raise ParameterError(f"split: sizes = {sizes!r}: none may be negative.")
     if values.dtype.kind == "f":

@@ -1,0 +1,84 @@
+"""What a newcomer gets wrong first is answered by a message that says what to do."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from neurosim import bridge, datasets
+from neurosim.bridge import surrogate
+from neurosim.errors import ParameterError, UnknownNameError
+
+X = torch.rand(10, 40, 4)
+Y = torch.arange(40) % 2
+
+
+def net():
+    return bridge.Sequential(nn.Linear(4, 8), bridge.LIF(8, beta=0.9), nn.Linear(8, 2))
+
+
+MISTAKES = {
+    "snnTorch's order of arguments": (
+        lambda: bridge.LIF(0.9),
+        "LIF: shape = 0.9; the number of neurons or their shape is the first argument",
+    ),
+    "a surrogate that was not called": (
+        lambda: bridge.LIF(4, beta=0.9, spike_grad=surrogate.atan),
+        r"write surrogate\.atan\(\)",
+    ),
+    "a tensor for a state": (
+        lambda: bridge.LIF(4, beta=0.9)(X, torch.zeros(40, 4)),
+        "the state is a Tensor; a dict of tensors .* with mem",
+    ),
+    "a list of states": (lambda: net()(X, [{}]), "the state is a list; a dict"),
+    "layers that do not fit": (
+        lambda: bridge.Sequential(nn.Linear(3, 8), bridge.LIF(8, beta=0.9))(X),
+        r"module 0: Linear\(in_features=3, .* as \[400, 4\]: mat1 and mat2",
+    ),
+    "a torch module with a state": (
+        lambda: bridge.Sequential(nn.LSTM(4, 8))(X),
+        "module 0: LSTM returned a tuple, not a tensor",
+    ),
+    "an optimiser by name": (
+        lambda: bridge.fit(net(), (X, Y), epochs=1, optimizer="adam"),
+        r"optimizer = 'adam': expected .* such as torch\.optim\.SGD",
+    ),
+    "events without steps of time": (
+        lambda: bridge.fit(net(), datasets.SpokenDigits("test"), epochs=1),
+        r"data: the recordings of SpokenDigits.* are events.* collate=.*sensor_size=\(70, 1, 1\)",
+    ),
+    "one size for a split": (
+        lambda: datasets.split(datasets.SpokenDigits("test"), 0.9),
+        r"such as \[0\.9, 0\.1\]",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_get_an_answer(mistake):
+    make, message = MISTAKES[mistake]
+    with pytest.raises(ParameterError, match=message):
+        make()
+
+
+def test_plurals_are_words():
+    with pytest.raises(UnknownNameError, match=r"Losses: rate, count"):
+        bridge.fit(net(), (X, Y), epochs=1, loss="crossentropy")
+    with pytest.raises(UnknownNameError, match=r"Kinds of parameters: weights, delays"):
+        bridge.fit(net(), (X, Y), epochs=1, learning_rate={"delay": 0.1})
+
+
+def test_torchs_advice_to_load_without_checks_is_not_repeated(tmp_path):
+    path = tmp_path / "objects.pt"
+    torch.save({"an object": np.random.default_rng(0)}, path)
+    with pytest.raises(ValueError, match="cannot be read as a checkpoint") as caught:
+        bridge.load_checkpoint(path, net())
+    assert "trusted source" not in str(caught.value)
+
+
+def test_misspelt_names_carry_what_python_needs_to_suggest_others():
+    for package, name in ((bridge, "LIFF"), (datasets, "NMnist")):
+        with pytest.raises(AttributeError) as caught:
+            getattr(package, name)
+        assert caught.value.name == name
+        assert caught.value.obj is package
