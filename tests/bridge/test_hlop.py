@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from neurosim.bridge import LIF, Recurrent, Sequential
-from neurosim.bridge.connections import Linear
+from neurosim.bridge.connections import Conv2d, Linear
 from neurosim.bridge.connections.masks import Sparse
 from neurosim.bridge.continual import (
     Feedback,
@@ -76,17 +76,20 @@ def test_convergence_takes_as_long_as_calibrated():
 
 
 @pytest.mark.parametrize("n", [4, 1000])
-def test_fast_forms_equal_the_rule_as_published(n):
+@pytest.mark.parametrize("scale", [1.0, 30.0], ids=["", "clipped"])
+def test_fast_forms_equal_the_rule_as_published(n, scale):
     """Few activities: their products; many: their second moment. Both are the paper's update."""
     space = OjaSubspace(20, rate=0.05)
     space.grow(4, generator())
     space.freeze()
     space.H += 0.01 * torch.randn(4, 20)  # frozen rows are never quite orthonormal
     space.grow(6, generator(1))
-    x, rows, average = torch.randn(n, 20), space.H.clone(), torch.zeros(10, 20)
+    x, rows, average = scale * torch.randn(n, 20), space.H.clone(), torch.zeros(10, 20)
     for _ in range(5):
         y = x @ rows.T
-        gradient = (y.T @ (x - y @ rows) / n).clamp(-10, 10)
+        gradient = y.T @ (x - y @ rows) / n
+        assert (gradient[4:].abs().max() > 10) == (scale > 1)
+        gradient.clamp_(-10, 10)
         gradient[:4] = 0
         average = 0.9 * average + 0.1 * gradient
         rows = rows + 0.05 * average
@@ -211,6 +214,28 @@ CONVOLUTIONS = {
     "dilated": lambda: nn.Conv2d(3, 5, 3, padding="same", dilation=2),
     "1d": lambda: nn.Conv1d(3, 5, 4, padding=2, stride=3),
 }
+
+
+@pytest.mark.parametrize("mode", ["weight", "trace"])
+def test_our_layers_are_projected_as_those_of_torch(mode):
+    """Sequences and batches, events and dense products: the same gradients."""
+    found = []
+    for ours in (True, False):
+        torch.manual_seed(2)
+        model = Sequential(
+            (Conv2d if ours else nn.Conv2d)(2, 4, 3, padding=1), LIF(beta=0.5), nn.Flatten(),
+            (Linear if ours else nn.Linear)(100, 3),
+        )  # fmt: skip
+        hlop = HebbianProjection(model, {"0": 6, "3": 20}, mode=mode)
+        x = (torch.rand(4, 5, 2, 5, 5) < 0.1).float() * 4
+        model(x)
+        hlop.consolidate()
+        model(x)[0].pow(2).sum().backward()
+        hlop.project()
+        found.append([model[0].weight.grad, model[3].weight.grad, hlop.spaces[0].H])
+    for a, b in zip(*found, strict=True):
+        assert b.abs().max() > 1e-4
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
 def images(layer, n=4):
