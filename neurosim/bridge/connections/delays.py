@@ -227,6 +227,31 @@ class DelayedLinear(Layer):
         shape = windows.gaussian if self.window == "gaussian" else windows.triangular
         return shape(delay, self.max_delay, float(self.sigma))
 
+    def synapses(self) -> windows.Window:
+        """Return the first lag and the weighted gains of every synapse, from inputs to outputs.
+
+        Returns
+        -------
+        start : [in_features, out_features] int32 tensor
+        taps : [in_features, out_features, n] tensor
+        """
+        start, gains = self.taps()
+        weight = self.weight.to(gains.dtype).t().unsqueeze(-1)
+        if self.kind == "synapse":
+            return start.t(), weight * gains.transpose(0, 1)
+        return start.unsqueeze(1).expand(weight.shape[:2]), weight * gains.unsqueeze(1)
+
+    def after(self, x: torch.Tensor, state: State | None) -> dict[str, torch.Tensor]:
+        """Return the state after an input [T, B, in_features], without the product."""
+        tail = self._start(state, x.shape[1])
+        return {"tail": self._tail(x if tail is None else torch.cat((tail.to(x.dtype), x)))}
+
+    def _tail(self, x: torch.Tensor) -> torch.Tensor:
+        missing = self.max_delay - x.shape[0]
+        if missing > 0:
+            x = functional.pad(x, (0, 0, 0, 0, missing, 0))
+        return x[x.shape[0] - self.max_delay :]
+
     def dense_kernel(self) -> torch.Tensor:
         """Return the weights of all lags, [out_features, in_features, max_delay + 1].
 
@@ -288,11 +313,8 @@ class DelayedLinear(Layer):
                 events = concatenated(events_of(tail), events)
             after = events.last(self.max_delay * n_samples).dense(self.weight.dtype)
             after = after.reshape(-1, n_samples, self.in_features)
-        missing = self.max_delay - after.shape[0]
-        if missing > 0:
-            after = functional.pad(after, (0, 0, 0, 0, missing, 0))
         out = self._product(values, events, (before + n_steps, n_samples))
-        return out[before:], after[after.shape[0] - self.max_delay :]
+        return out[before:], self._tail(after)
 
     def _product(
         self, x: torch.Tensor | None, events: SpikeEvents | None, shape: tuple[int, int]
@@ -305,15 +327,15 @@ class DelayedLinear(Layer):
         with torch.autocast("cpu", enabled=False):
             weight = self.weight.to(compute)
             bias = None if self.bias is None else self.bias.to(compute)
-            start, gains = self.taps()
             if self.kind == "synapse":
-                taps = weight.t().unsqueeze(-1) * gains.transpose(0, 1)
+                start, taps = self.synapses()
                 values = None if x is None else x.to(compute)
-                out = synaptic(values, taps, start.t(), events, shape, self.break_even)
+                out = synaptic(values, taps, start, events, shape, self.break_even)
                 return (out if bias is None else out + bias).to(result)
             if events is None:
                 assert x is not None
                 events = events_of(x)
+            start, gains = self.taps()
             delayed = axonal(x, gains, start, events, shape)
             found = events_if(delayed, self.sparse, self.break_even)
             if found is None:

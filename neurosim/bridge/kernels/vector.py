@@ -76,6 +76,7 @@ def _add_scaled(width: int) -> Any:
 
 add_scaled_2 = _add_scaled(2)
 add_scaled_8 = _add_scaled(8)
+add_scaled_16 = _add_scaled(LANES)
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -102,9 +102,14 @@ class _Node(torch.autograd.Function):
         step = fused.step
         current, weight, before, *flat = ctx.saved_tensors
         parameters, states = flat[: len(step.parameters)], flat[len(step.parameters) :]
-        spikes, trace = _replay(fused, current, parameters, states)
-        by_current, by_lane, by_state = _walk_back(
-            ctx, current, weight, parameters, states, trace, gradients
+        spikes, trace = replay(fused, current, parameters, states)
+
+        def feedback(t: int, by_current: torch.Tensor, first: torch.Tensor) -> None:
+            later = by_current[t + 1].reshape(-1, weight.shape[0])
+            first.view_as(later).addmm_(later, weight)
+
+        by_current, by_lane, by_state = walk_back(
+            ctx, current, feedback, parameters, states, trace, gradients
         )
         n = weight.shape[0]
         rows = by_current.reshape(-1, n)
@@ -125,7 +130,7 @@ class _Node(torch.autograd.Function):
         return (None, by_current, by_weight, by_bias, by_before, *by_parameter, *by_states)
 
 
-def _replay(
+def replay(
     fused: Fused, current: torch.Tensor, parameters: list[torch.Tensor], states: list[torch.Tensor]
 ) -> tuple[torch.Tensor, list[np.ndarray]]:
     """Return the spikes and the states after every step."""
@@ -141,16 +146,20 @@ def _replay(
     return spikes, arrays(trace)
 
 
-def _walk_back(
+def walk_back(
     ctx: Any,
     current: torch.Tensor,
-    weight: torch.Tensor,
+    feedback: Callable[[int, torch.Tensor, torch.Tensor], None],
     parameters: list[torch.Tensor],
     states: list[torch.Tensor],
     trace: list[np.ndarray],
     gradients: tuple[torch.Tensor, ...],
 ) -> tuple[torch.Tensor, list[np.ndarray], list[np.ndarray]]:
-    """Return the adjoints of the current, of every lane of the wanted parameters, of the states."""
+    """Return the adjoints of the current, of every lane of the wanted parameters, of the states.
+
+    ``feedback(t, by_current, first)`` adds what spikes of step t cause in later currents, whose
+    adjoints are in `by_current` already, to `first`.
+    """
     fused: Fused = ctx.fused
     n_steps, total = current.shape
     n_outputs = len(fused.step.outputs)
@@ -167,8 +176,7 @@ def _walk_back(
     for t in range(n_steps - 1, -1, -1):
         first.copy_(gradients[0][t])
         if t + 1 < n_steps:
-            later = by_current[t + 1].reshape(-1, weight.shape[0])
-            first.view_as(later).addmm_(later, weight)
+            feedback(t, by_current, first)
         begun = starts if t == 0 else [s[t - 1] for s in trace]
         run_blocks(
             kernel, -(-total // _BLOCK), total, _BLOCK, x[t : t + 1], *values, *begun, psi,

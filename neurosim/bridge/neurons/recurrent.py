@@ -8,10 +8,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from neurosim.bridge.connections.delays import DelayedLinear
 from neurosim.bridge.kernels.function import Fused, Tensors
 from neurosim.bridge.kernels.step import Step
 from neurosim.bridge.layer import Layer, State
 from neurosim.bridge.neurons.base import Neuron, adopt_shapes, clear_running, keep_running
+from neurosim.bridge.neurons.delayed_recurrence import delayed_recurrent
 from neurosim.bridge.neurons.recurrence import recurrent
 from neurosim.bridge.surrogate import Surrogate
 from neurosim.errors import ParameterError
@@ -27,9 +29,10 @@ class Recurrent(Layer):
     connection : nn.Module or tensor
         What feeds the spikes back: ``nn.Linear(n, n)`` (all to all; fused), a tensor V of one
         value or the shape of the layer (each neuron to itself; fused, and learnt if it is an
-        ``nn.Parameter``), or any module that maps [B, *shape] to [B, *shape], such as
-        ``nn.Conv2d``, or a layer of this package with a state, such as a delayed one: the
-        neurons are then stepped through time.
+        ``nn.Parameter``), a ``DelayedLinear(n, n, ...)`` (a spike takes its delay and one step
+        more; fused), or any module that maps [B, *shape] to [B, *shape], such as
+        ``nn.Conv2d``, or another layer of this package: the neurons are then stepped through
+        time.
     stateful : bool, default False
         As in `Neuron`; that of `neuron` must be False.
 
@@ -106,7 +109,10 @@ class Recurrent(Layer):
         if self.connection is None:
             out, final = self._elementwise(x, given, before)
         elif self._fuses(x):
-            out, final = self._all_to_all(x, given, before)
+            if isinstance(self.connection, DelayedLinear):
+                out, final = self._delayed(x, given, before, inner)
+            else:
+                out, final = self._all_to_all(x, given, before)
         else:
             out, final = self._stepped(x, given, before, inner)
         if self.stateful:
@@ -132,8 +138,10 @@ class Recurrent(Layer):
 
     def _fuses(self, x: torch.Tensor) -> bool:
         """Whether the recurrence can run in the kernel."""
+        connection = self.connection
+        delayed = isinstance(connection, DelayedLinear) and not connection.stateful
         return (
-            isinstance(self.connection, nn.Linear)
+            (isinstance(connection, nn.Linear) or delayed)
             and isinstance(self.neuron.spike_grad, Surrogate)
             and isinstance(x, torch.Tensor)
             and x.device.type == "cpu"
@@ -173,6 +181,44 @@ class Recurrent(Layer):
             )  # fmt: skip
         final["spk"] = out[0][-1] if len(like) else start
         return out[0].to(x.dtype), final
+
+    def _delayed(
+        self, x: torch.Tensor, state: dict[str, Any], before: Any, inner: Any
+    ) -> tuple[torch.Tensor, dict[str, Any]]:
+        """Run with delays in the recurrence; what was on its way before is a current like x."""
+        connection, neuron, surrogate = self.connection, self.neuron, self.neuron.spike_grad
+        assert isinstance(connection, DelayedLinear)
+        assert isinstance(surrogate, Surrogate)
+        n = connection.in_features
+        if x.dim() != 3 or x.shape[2] != n or connection.out_features != n:
+            raise ParameterError(
+                f"Recurrent: the input has shape {tuple(x.shape)} and the connection maps {n} to "
+                f"{connection.out_features}; [T, B, n] and a square connection of n are needed."
+            )
+        ready = neuron.prepare(neuron.step, x, state or None)
+        like = ready.inputs[neuron.step.inputs[0]]
+        start = like.new_zeros(like.shape[1:])
+        if before is not None:
+            start = neuron.fitted("spk", before, like)
+        with torch.autocast("cpu", enabled=False):
+            current = like
+            if before is not None or inner is not None:
+                pending = torch.zeros_like(like)
+                pending[:1] = start
+                current = like + connection(pending, inner)[0]
+            elif connection.bias is not None:
+                current = like + connection.bias
+            first, taps = connection.synapses()
+            outputs, final = delayed_recurrent(
+                Fused(neuron.step, surrogate), current.reshape(len(like), -1), taps.to(like),
+                first, ready.coefficients, {k: v.reshape(-1) for k, v in ready.states.items()},
+            )  # fmt: skip
+        spikes = outputs[0].reshape(like.shape)
+        after: dict[str, Any] = {k: v.reshape(like.shape[1:]) for k, v in final.items()}
+        after["spk"] = spikes[-1] if len(like) else start
+        sent = torch.cat((start[None], spikes))[: len(spikes)]
+        after["connection"] = connection.after(sent, inner)
+        return spikes.to(x.dtype), after
 
     def _stepped(
         self, x: torch.Tensor, state: dict[str, Any], before: Any, inner: Any

@@ -1,0 +1,109 @@
+"""Recurrent connections with delays: the fused node equals steps of the dense construction."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from neurosim.bridge import ALIF, LIF, DelayedLinear, Recurrent
+from neurosim.errors import ParameterError
+
+
+def drive(n_steps=40, n_samples=5, n=12, dtype=torch.float64):
+    g = torch.Generator().manual_seed(0)
+    return torch.rand(n_steps, n_samples, n, generator=g, dtype=dtype) * 0.5
+
+
+def stepped(layer, x):
+    """The same by a Python loop over time, with autograd through a dense kernel."""
+    connection, spike = layer.connection, layer.neuron.spike_grad
+    kernel = connection.dense_kernel().expand(x.shape[2], x.shape[2], -1)
+    mem, sent, out = torch.zeros_like(x[0]), [], []
+    for t in range(len(x)):
+        current = x[t] if connection.bias is None else x[t] + connection.bias
+        for lag in range(min(t, kernel.shape[2])):
+            current = current + sent[t - 1 - lag] @ kernel[..., lag].t()
+        mem = 0.875 * mem + current - (mem > 1.0).to(x).detach()
+        sent.append(spike(mem - 1.0))
+        out.append(sent[-1])
+    return torch.stack(out)
+
+
+def derivatives(layer, function, x):
+    x = x.clone().requires_grad_()
+    out = function(x)
+    layer.zero_grad()
+    out.backward(torch.linspace(-1.0, 1.0, out.numel(), dtype=out.dtype).reshape(out.shape))
+    return [out.detach(), x.grad, *(p.grad.clone() for p in layer.parameters())]
+
+
+@pytest.mark.parametrize("kind", ["synapse", "axon"])
+@pytest.mark.parametrize(("window", "sigma"), [(None, 0.0), ("triangular", 2.0), ("gaussian", 1.0)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_spikes_and_gradients_equal_a_loop(kind, window, sigma, bias):
+    torch.manual_seed(0)
+    connection = DelayedLinear(
+        12, 12, 9, kind=kind, window=window, sigma=sigma, bias=bias, dtype=torch.float64
+    )
+    layer = Recurrent(LIF(beta=0.875), connection)
+    x = drive()
+    ours = derivatives(layer, lambda x: layer(x)[0], x)
+    loop = derivatives(layer, lambda x: stepped(layer, x), x)
+    assert 0.05 < float(ours[0].mean()) < 0.5, "the neurons fire"
+    assert torch.equal(ours[0], loop[0])
+    for a, b in zip(ours[1:], loop[1:], strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-10)
+
+
+def test_any_neuron_may_be_connected():
+    torch.manual_seed(0)
+    connection = DelayedLinear(12, 12, 9, dtype=torch.float64)
+    fused = Recurrent(ALIF(beta=0.875, rho=0.9375), connection)
+    looped = Recurrent(ALIF(beta=0.875, rho=0.9375), connection)
+    looped._fuses = lambda x: False
+    x = drive()
+    for a, b in zip(
+        derivatives(fused, lambda x: fused(x)[0], x),
+        derivatives(looped, lambda x: looped(x)[0], x),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("lengths", [(17, 23), (3, 1, 36)])
+def test_a_sequence_may_be_cut_anywhere(lengths):
+    layer = Recurrent(LIF(beta=0.875), DelayedLinear(12, 12, 9, bias=True, dtype=torch.float64))
+    x = drive()
+    whole = derivatives(layer, lambda x: layer(x)[0], x)
+
+    def cut(x):
+        state, parts = None, []
+        for part in x.split(lengths):
+            out, state = layer(part, state)
+            parts.append(out)
+        return torch.cat(parts)
+
+    pieces = derivatives(layer, cut, x)
+    assert torch.equal(whole[0], pieces[0])
+    for a, b in zip(whole[1:], pieces[1:], strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-10)
+
+
+def test_threads_change_no_bit():
+    layer = Recurrent(LIF(beta=0.875), DelayedLinear(12, 12, 9))
+    x = drive(30, 40, dtype=torch.float32)
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for n in (1, 3):
+            torch.set_num_threads(n)
+            found.append(derivatives(layer, lambda x: layer(x)[0], x))
+    finally:
+        torch.set_num_threads(before)
+    for a, b in zip(*found, strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_connection_that_does_not_fit_is_refused():
+    with pytest.raises(ParameterError, match="a square connection of n are needed"):
+        Recurrent(LIF(beta=0.875), DelayedLinear(12, 10, 9))(drive(dtype=torch.float32))
