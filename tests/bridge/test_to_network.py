@@ -288,7 +288,7 @@ def test_samples_do_not_see_each_other():
     model = scaled(Sequential(Linear(6, 12), Recurrent(LIF(beta=0.95), DelayedLinear(12, 12, 9))))
     x = spikes((30, 4, 6), 0.3)
     converted = to_network(model, 1.0)
-    for engine in ("reference", CLOCK, "cpu"):
+    for engine in ("reference", CLOCK, EVENT):
         together = converted.run(x, engine)
         alone = [converted.run(x[:, b : b + 1], engine).output[:, 0] for b in range(4)]
         np.testing.assert_array_equal(together.output, np.stack(alone, 1))

@@ -90,7 +90,7 @@ def samples_of(
     if isinstance(given, EventBatch):
         _check_shape(tuple(given.shape)[2:], shape)
         return _batch(given)
-    if isinstance(given, Sequence) and given:
+    if isinstance(given, list | tuple) and given:
         if all(isinstance(s, SpikeTrains) for s in given):
             return _trains(given, shape, dt, n_steps)
         return _recordings(given, shape, dt, n_steps, sensor_size)

@@ -184,7 +184,8 @@ class Layers:
         if len(inputs) > 1 and flow.shape[:1] != (len(inputs),):
             raise ConversionError(
                 f"{path} ({neuron}): the input has shape {list(flow.shape)}; "
-                f"[{len(inputs)}, ...] is needed, one slice for each of {', '.join(inputs)}."
+                f"[{len(inputs)}, ...] is needed, one slice for each of "
+                f"{', '.join(x.removeprefix('_amount_') for x in inputs)}."
             )
         if neuron.shape is not None and tuple(neuron.shape) != shape:
             raise ConversionError(
