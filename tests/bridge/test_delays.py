@@ -103,6 +103,27 @@ def test_gains_of_a_window_sum_to_one(window, d):
         assert float(total) == pytest.approx(1.0, abs=1e-5)
 
 
+@pytest.mark.parametrize("sigma", [0.0, 0.23, 2.0, 12.0])
+def test_the_gaussian_window_is_the_papers(sigma):
+    """K[n] = w g[n] / (sum g + 1e-7), g[n] = exp(-((n - p - K//2) / (sigma + 0.27))**2 / 2)."""
+    K = 25
+    layer = DelayedLinear(4, 3, K - 1, window="gaussian", sigma=sigma, dtype=torch.float64)
+    position = (K - 1) / 2 - layer.delay.detach().unsqueeze(-1)
+    n = torch.arange(K, dtype=torch.float64)
+    g = torch.exp(-0.5 * ((n - (position + K // 2)) / (sigma + 0.27)) ** 2)
+    kernel = layer.weight.detach().unsqueeze(-1) * g / (g.sum(-1, keepdim=True) + 1e-7)
+    torch.testing.assert_close(layer.dense_kernel().flip(-1).detach(), kernel, rtol=0, atol=1e-14)
+
+
+def test_the_triangular_window_is_delrecs():
+    """max(0, s - |lag - d|) / s**2 with s = 1 + sigma."""
+    layer = DelayedLinear(4, 3, 9, window="triangular", sigma=2.5, dtype=torch.float64)
+    lag = torch.arange(10, dtype=torch.float64)
+    gains = torch.relu(3.5 - (lag - layer.delay.detach().unsqueeze(-1)).abs()) / 3.5**2
+    expected = layer.weight.detach().unsqueeze(-1) * gains
+    torch.testing.assert_close(layer.dense_kernel().detach(), expected, rtol=0, atol=1e-14)
+
+
 def test_ends_of_the_kernel():
     """Sheet, check 1b: smallest delay is the undelayed product, largest delays by K - 1."""
     x = spikes((40, 3, 10), dtype=torch.float64)
