@@ -92,7 +92,7 @@ def train(hybrid: str, seed: int, parts: Any, options: argparse.Namespace) -> di
         "validation": 100.0 * history["validation_accuracy"][best],
         "test": 100.0 * found.accuracy,
         "parameters": sum(p.numel() for p in net.parameters()),
-        "seconds": float(history["seconds"].sum()),
+        "seconds_an_epoch": float(np.median(history["seconds"])),
     }
 
 
@@ -118,7 +118,7 @@ def draw(runs: list[dict[str, Any]], net: nn.Module, sample: Any, out: Path) -> 
     layers = net.body if isinstance(net, CountedHead) else net
     net.eval()
     with torch.no_grad():
-        maps = bridge.Sequential(*list(layers)[:3])(x)[0].mean((0, 1))
+        maps = bridge.Sequential(*list(layers)[:3])(x)[0].mean((0, 1)).numpy()
     axes = right.subplots(3, 3)
     balance = np.zeros((34, 34))
     np.add.at(balance, (events["y"], events["x"]), np.where(events["p"], 1.0, -1.0))
@@ -174,7 +174,7 @@ def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
             runs.append(json.loads(path.read_text()))
             print(f"{HYBRIDS[hybrid]:20s} seed {seed}: {runs[-1]['parameters']:,} parameters, "
                   f"validation {runs[-1]['validation']:.1f} %, test {runs[-1]['test']:.1f} % "
-                  f"({runs[-1]['seconds']:.0f} s)", flush=True)  # fmt: skip
+                  f"({runs[-1]['seconds_an_epoch']:.1f} s an epoch)", flush=True)  # fmt: skip
     net = network(runs[0]["hybrid"])
     bridge.load_checkpoint(options.out / f"{runs[0]['hybrid']}_{runs[0]['seed']}.pt", net)
     draw(runs, net, test[0], options.out).savefig(options.out / "nmnist.png", dpi=100)
