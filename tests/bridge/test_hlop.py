@@ -79,12 +79,12 @@ def test_convergence_takes_as_long_as_calibrated():
 @pytest.mark.parametrize("scale", [1.0, 30.0], ids=["", "clipped"])
 def test_fast_forms_equal_the_rule_as_published(n, scale):
     """Few activities: their products; many: their second moment. Both are the paper's update."""
-    space = OjaSubspace(20, rate=0.05)
+    space = OjaSubspace(20, rate=0.05).double()
     space.grow(4, generator())
     space.freeze()
     space.H += 0.01 * torch.randn(4, 20)  # frozen rows are never quite orthonormal
     space.grow(6, generator(1))
-    x, rows, average = scale * torch.randn(n, 20), space.H.clone(), torch.zeros(10, 20)
+    x, rows, average = scale * torch.randn(n, 20).double(), space.H.clone(), 0.0
     for _ in range(5):
         y = x @ rows.T
         gradient = y.T @ (x - y @ rows) / n
@@ -94,7 +94,7 @@ def test_fast_forms_equal_the_rule_as_published(n, scale):
         average = 0.9 * average + 0.1 * gradient
         rows = rows + 0.05 * average
     space.learn(x)
-    torch.testing.assert_close(space.H, rows, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(space.H, rows)
 
 
 def test_new_rows_learn_what_frozen_rows_do_not_explain():
