@@ -101,11 +101,15 @@ _LAZY: dict[str, str] = {
     "save_checkpoint": "neurosim.bridge.training",
     "seeded": "neurosim.bridge.training",
     "spiking_layers": "neurosim.bridge.training",
-    # snnTorch
+    # snnTorch and NIR
     "EachStep": "neurosim.bridge.snntorch",
     "MembraneOutput": "neurosim.bridge.snntorch",
     "SnnTorchNeuron": "neurosim.bridge.snntorch",
+    "from_nir": "neurosim.bridge.nir",
     "from_snntorch": "neurosim.bridge.snntorch",
+    "load_nir": "neurosim.bridge.nir",
+    "save_nir": "neurosim.bridge.nir",
+    "to_nir": "neurosim.bridge.nir",
     "to_snntorch": "neurosim.bridge.snntorch",
     # continual learning
     "ActiveDendrites": "neurosim.bridge.connections.segments",
