@@ -87,8 +87,10 @@ def load(
 def recordings(name: str, root: Path | None, unheard: int | None = None) -> tuple[Any, Any, Any]:
     """Return the parts to train, validate and test; see `load`."""
     if name == "spoken_digits":
-        train, test = (datasets.SpokenDigits(part) for part in ("train", "test"))
-        if unheard is not None:
+        train = datasets.SpokenDigits("train")
+        if unheard is None:
+            test = datasets.SpokenDigits("test")
+        else:
             test = datasets.Subset(train, np.flatnonzero(train.speakers == unheard))
             train = datasets.Subset(train, np.flatnonzero(train.speakers != unheard))
         return (*datasets.split(train, [8 / 9, 1 / 9]), test)
