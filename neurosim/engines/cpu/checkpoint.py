@@ -24,9 +24,7 @@ def state_of(runner: CpuRunner) -> dict[str, Any]:
         blocks = [t.blocks[index] for t in runner.threads]
         if runner.event[index]:
             for thread in runner.threads:
-                thread.blocks[index].from_records()
-                thread.fold(index)
-                thread.list_touched(index)
+                thread.show_sleeping(index)
         saved: dict[str, Any] = {
             name: np.concatenate([getattr(b, name)[: b.n] for b in blocks]) for name in _PER_NEURON
         }
@@ -82,9 +80,8 @@ def restore(runner: CpuRunner, state: Mapping[str, Any]) -> None:
             view[slot[mine], receptor[mine], neuron[mine] - lo] = amount[mine]
     for index, saved in state["populations"].items():
         slept = bool(state["event"].get(index))
-        event = (slept or runner.options.strategy == "event") and runner.kernels[index][
-            2
-        ] is not None
+        _, _, sleep = runner.kernels[index]
+        event = sleep is not None and (slept or runner.options.strategy == "event")
         saved = dict(saved)
         if not event and (np.asarray(saved["last"]) != step).any():
             saved = _awake(runner, index, saved, step)

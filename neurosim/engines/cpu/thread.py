@@ -38,6 +38,11 @@ class Inbox:
     n_events: np.ndarray
 
 
+def inbox_capacity(channels: int) -> int:
+    """Return how much input a slot's list holds before it is added to the ring."""
+    return max(256, channels // 4)
+
+
 class Thread:
     """What one thread owns: its blocks, tables, ring and buffers."""
 
@@ -128,7 +133,7 @@ class Thread:
     def _make_inbox(self, p: int, row: np.ndarray, slots: int) -> None:
         """Make the lists of input for a population that sleeps; only touched as far as used."""
         channels = int(row[L.P_CHANNELS])
-        capacity = max(256, channels // 4)
+        capacity = inbox_capacity(channels)
         dtype = self.ring.dtype
         inbox = Inbox(
             touched=np.empty((slots, channels), np.int32),
@@ -191,6 +196,14 @@ class Thread:
         self.blocks[p].to_records()
         self.list_touched(p)
         self.pops[p, L.P_EVENT] = 1
+
+    def show_sleeping(self, p: int) -> None:
+        """Let arrays and ring show what a sleeping population is; it goes on sleeping."""
+        if not self.pops[p, L.P_N]:
+            return
+        self.blocks[p].from_records()
+        self.fold(p)
+        self.list_touched(p)
 
     def wake(self, p: int, step: int) -> None:
         """Change a population to the clock strategy."""
