@@ -53,7 +53,6 @@ class Kernel:
     """
 
     source: str
-    has_event: bool
     adaptive: bool
     n_noise: int
     scalars: list[float] = field(default_factory=list)
@@ -114,7 +113,7 @@ def generate(model: LoweredModel, sleep: Sleep | None, precision: str) -> Kernel
     )
     text = "\n".join(_insert(body, coefficients.prologue()))
     return Kernel(
-        header + text + "\n", sleep is not None, model.method == "rk45" and bool(model.stepped),
+        header + text + "\n", model.method == "rk45" and bool(model.stepped),
         emitter.n_noise, coefficients.scalars, coefficients.arrays,
     )  # fmt: skip
 

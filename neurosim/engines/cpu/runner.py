@@ -69,7 +69,7 @@ class CpuRunner(Runner):
         self.stride = self._stride(shortest)
         for thread in self.threads:
             thread.make_lists(self.stride)
-        self._shared = np.zeros(L.H_SIZE, np.int64)
+        self._shared = np.zeros(L.H_FAILED + threads, np.int64)
         self._due = np.zeros((2, threads * 8), np.int64)
         # rows of different threads stay on cache lines of their own
         self._totals = np.zeros((2, threads, self.stride + 8), np.int64)
@@ -79,7 +79,7 @@ class CpuRunner(Runner):
             np.int64,
         ).reshape(2, threads, len(plan.populations))
         self._pool = ThreadPoolExecutor(threads - 1, "neurosim") if threads > 1 else None
-        self._step = 0
+        self._step = self._drained = 0
         self._chunk = 64
         self.window: dict[int, int] = {}
         self.window_start = 0
@@ -216,7 +216,8 @@ class CpuRunner(Runner):
         self._step = int(run_thread(*arguments[0]))
         for future in futures:
             future.result()
-        self._step = int(self._shared[L.H_FAILED]) or self._step
+        failed = self._shared[L.H_FAILED :]
+        self._step = int(failed[failed > 0].min(initial=self._step))
         self._check_failures()
         elapsed = time.perf_counter() - started
         self.seconds["run"] += elapsed
@@ -236,27 +237,31 @@ class CpuRunner(Runner):
         )  # fmt: skip
 
     def _check_failures(self) -> None:
-        when = self._step * self.plan.dt
+        """Raise an error for a thread that failed at this step; others may have failed later."""
         for t in self.threads:
-            for index, block in t.blocks.items():
-                if block.failed is not None:
-                    name = self.plan.populations[index].name
-                    if self.event[index]:
-                        block.from_records()
-                    values = ", ".join(
-                        f"{s} = {a[block.failed - block.lo]:g}" for s, a in block.states.items()
-                    )
-                    raise SimulationError(
-                        f"a state of neuron {block.failed} of population {name!r} stopped being a "
-                        f"finite number at t = {when:g} ms ({values}). Use a smaller dt, another "
-                        "method, or check the weights."
-                    )
-        overflow = np.argwhere(self._counts < 0)
-        if overflow.size:
-            name = self.plan.populations[int(overflow[0][3])].name
-            raise SimulationError(
-                f"population {name!r}: more than 64 spikes a member in the step at t = {when:g} ms."
-            )
+            if 0 < self._shared[L.H_FAILED + t.me] == self._step:
+                raise self._failure(t)
+
+    def _failure(self, t: Thread) -> SimulationError:
+        when = self._step * self.plan.dt
+        for index, block in t.blocks.items():
+            if block.failed is not None:
+                name = self.plan.populations[index].name
+                if self.event[index]:
+                    block.from_records()
+                values = ", ".join(
+                    f"{s} = {a[block.failed - block.lo]:g}" for s, a in block.states.items()
+                )
+                return SimulationError(
+                    f"a state of neuron {block.failed} of population {name!r} stopped being a "
+                    f"finite number at t = {when:g} ms ({values}). Use a smaller dt, another "
+                    "method, or check the weights."
+                )
+        overflow = np.argwhere(self._counts[:, t.me] < 0)
+        name = self.plan.populations[int(overflow[0][-1])].name
+        return SimulationError(
+            f"population {name!r}: more than 64 spikes a member in the step at t = {when:g} ms."
+        )
 
     # ---- results
 
@@ -284,7 +289,8 @@ class CpuRunner(Runner):
                 )
                 if record_index == k
             ]
-            rows = min(values.shape[0] for _, _, values in pieces)
+            # after a failure some threads were ahead here as well
+            rows = self._step // record.every - self._drained // record.every
             out = np.zeros((rows, len(record.names), record.ids.size))
             for j, where, values in pieces:
                 out[:, j, where] = values[:rows]
@@ -292,6 +298,7 @@ class CpuRunner(Runner):
         for t in self.threads:
             t.n_spikes[0] = 0
             t.records.table[:, L.R_ROW] = 0
+        self._drained = self._step
         self.seconds["drain"] += time.perf_counter() - started
         return spikes, states
 
@@ -350,7 +357,7 @@ class CpuRunner(Runner):
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a saved state."""
-        self._step = int(state["step"])
+        self._step = self._drained = int(state["step"])
         checkpoint.restore(self, state)
         self._before = {k: int(state["counters"].get(k, 0)) for k in self.COUNTED}
         self._reached_before = {k: int(v) for k, v in state.get("reached", {}).items()}

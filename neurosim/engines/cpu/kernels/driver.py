@@ -146,7 +146,7 @@ def run_steps(
             if recordings.shape[0] > 0:
                 record_states(pops, recordings, step, ring.dtype)
             if failed(pops, counts[parity, me, step - start]):
-                shared[L.H_FAILED] = step
+                shared[L.H_FAILED + me] = step
                 atomic_add(stop_address + 64 * parity, 1)
                 break
             step = next_due(pops, every_step, given, slots, step)
@@ -207,8 +207,8 @@ def run_thread(
         The same by population, where there are any; -1 for a list that overflowed.
     positions : int64 (threads, n_populations)
         Scratch.
-    shared : int64 (H_SIZE,)
-        Barrier, stop flags and the step that failed.
+    shared : int64 (H_FAILED + threads,)
+        Barrier, stop flags, and the step in which each thread failed (0: none).
     due : int64 (2, threads * 8)
         Next step at which each thread has something to do.
     reserve : int

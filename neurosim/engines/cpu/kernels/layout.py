@@ -39,12 +39,12 @@ T_COLUMNS = 14
 
 # populations: one row each
 P_KIND, P_BLOCK, P_N, P_LO, P_CHANNEL, P_CHANNELS, P_EVENT = range(7)
-P_CLOCK_FN, P_EVENT_FN, P_N_NOISE, P_NOISE, P_KEY0, P_KEY1 = range(7, 13)
-P_TOUCHED, P_N_TOUCHED, P_SOURCE, P_RECORD, P_ADVANCE_FN, P_CAPACITY, P_SPIKES = range(13, 20)
-P_EVENT_CHANNELS, P_EVENT_WEIGHTS, P_N_EVENTS, P_EVENT_CAPACITY, P_SLOTS = range(20, 25)
+P_CLOCK_FN, P_EVENT_FN, P_N_NOISE, P_KEY0, P_KEY1 = range(7, 12)
+P_TOUCHED, P_N_TOUCHED, P_SOURCE, P_RECORD, P_ADVANCE_FN, P_CAPACITY, P_SPIKES = range(12, 19)
+P_EVENT_CHANNELS, P_EVENT_WEIGHTS, P_N_EVENTS, P_EVENT_CAPACITY, P_SLOTS = range(19, 24)
 # a feature that draws the spikes or the noise of the population, its process, where spikes go
-P_DRAW_FN, P_PROCESS, P_OUT = range(25, 28)
-P_COLUMNS = 28
+P_DRAW_FN, P_PROCESS, P_OUT = range(24, 27)
+P_COLUMNS = 27
 KIND_NEURON, KIND_POISSON, KIND_GIVEN, KIND_PARROT = range(4)
 
 # Poisson processes: generators and inputs, one row each
@@ -73,9 +73,8 @@ S_COLUMNS = 2
 R_POPULATION, R_STATE, R_IDS, R_N, R_EVERY, R_OUT, R_ROW, R_PEEK_FN = range(8)
 R_COLUMNS = 8
 
-# shared by the threads, a cache line apart (two stop flags)
+# shared by the threads, a cache line apart (two stop flags); then each thread's step that failed
 H_BARRIER, H_STOP, H_FAILED = 0, 8, 24
-H_SIZE = 32
 
 #: Refractory end of padding neurons: they never spike.
 FOREVER = 2**31 - 1

@@ -109,8 +109,8 @@ def advance_populations(
             count = step_population(pops[p], given, ring, bits, slot, step, out)
         counts[p] = count
         spiked += abs(count)
-        pops[p, L.P_SPIKES] += count
         if count > 0:
+            pops[p, L.P_SPIKES] += count
             begins[p] += count
             if pops[p, L.P_RECORD] == 1:
                 ids = view(out, count, np.int32)
