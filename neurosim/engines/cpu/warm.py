@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+from functools import cache
 from pathlib import Path
 
 from neurosim.engines.cpu.kernels.cached import can_cache, is_cached
@@ -20,8 +21,9 @@ from neurosim.engines.cpu.options import CPU, available_cores
 _MARK = "NEUROSIM_COMPILING"
 
 
+@cache
 def start_compiling(precision: str) -> threading.Thread | None:
-    """Start to compile the driver elsewhere, if that is possible and saves time.
+    """Start to compile the driver elsewhere, if that is possible and saves time; only once.
 
     Parameters
     ----------
@@ -34,13 +36,15 @@ def start_compiling(precision: str) -> threading.Thread | None:
     """
     if os.environ.get(_MARK) or available_cores() < 2 or not can_cache(run_thread):
         return None
-    if is_cached(run_thread, precision) or not Path(sys.executable).name.startswith("python"):
+    python = Path(sys.executable or "")
+    if is_cached(run_thread, precision) or not python.name.lower().startswith("python"):
         return None
     command = f"from neurosim.engines.cpu.warm import compile_driver; compile_driver({precision!r})"
-    path = os.pathsep.join(p for p in sys.path if p)
     try:
+        # modules are found where this process finds them, and nowhere else (-P: not in its folder)
+        path = os.pathsep.join(p or os.getcwd() for p in sys.path)
         process = subprocess.Popen(
-            [sys.executable, "-c", command],
+            [python, "-P", "-c", command],
             env=os.environ | {_MARK: "1", "PYTHONPATH": path},
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip

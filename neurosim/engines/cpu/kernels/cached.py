@@ -48,13 +48,20 @@ def cached(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
-        dispatcher = njit(cache=True, **options)(function)
-        index = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
-        if index is not None:  # there is none where nothing can be written
-            index._source_stamp = (index._source_stamp, sources_digest())
+        try:
+            dispatcher = njit(cache=True, **options)(function)
+        except RuntimeError:  # Numba finds no place that can be written
+            return njit(**options)(function)
+        index = _index(dispatcher)
+        index._source_stamp = (index._source_stamp, sources_digest())
         return dispatcher
 
     return decorate
+
+
+def _index(dispatcher: Any) -> Any:
+    """Return Numba's index of what is on disk, or None where nothing is kept."""
+    return getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
 
 
 def is_cached(dispatcher: Any, word: str) -> bool:
@@ -69,12 +76,15 @@ def is_cached(dispatcher: Any, word: str) -> bool:
     """
     if any(word in str(signature) for signature in dispatcher.signatures):
         return True
-    index = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    index = _index(dispatcher)
     if index is None:
         return False
-    return any(word in str(key[0]) for key in index._load_index())
+    try:
+        return any(word in str(key[0]) for key in index._load_index())
+    except OSError:  # Windows: somebody is writing it
+        return False
 
 
 def can_cache(dispatcher: Any) -> bool:
     """Return whether what is compiled is kept on disk."""
-    return getattr(getattr(dispatcher, "_cache", None), "_cache_file", None) is not None
+    return _index(dispatcher) is not None
