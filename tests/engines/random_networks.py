@@ -79,12 +79,13 @@ def networks(draw: Any, kinds: tuple[str, ...] = SLEEPING + STEPPED) -> dict[str
         "sources": draw(st.lists(st.sampled_from(_SOURCES), max_size=3, unique=True)),
         "inputs": draw(st.lists(st.sampled_from(("dense", "sparse", "slice", "some")), max_size=2)),
         "currents": draw(st.lists(st.sampled_from(("step", "noise", "held noise")), max_size=2)),
+        "shortest": draw(st.sampled_from((9, 1, 4, 30, 70))),  # delay [steps]: the stride
         "numbers": draw(number),
         "seed": draw(st.integers(0, 1000)),
     }
 
 
-_SOURCES = ("spikes", "poisson", "varied poisson", "changing poisson", "parrot")
+_SOURCES = ("spikes", "poisson", "varied poisson", "changing poisson", "parrot", "second parrot")
 
 
 def build(description: dict[str, Any]) -> ns.Network:
@@ -96,6 +97,7 @@ def build(description: dict[str, Any]) -> ns.Network:
         n = int(rng.integers(1, 90))
         model, initial, weight = cell(kind, n)
         cells.append((net.population(n, model, name=f"{kind} {k}", **initial), weight))
+    shortest = description.get("shortest", 1)
     sources = [_source(net, kind, rng) for kind in description["sources"]]
     for population, weight in cells:
         _drive(net, population, weight, description["inputs"], rng)
@@ -103,11 +105,24 @@ def build(description: dict[str, Any]) -> ns.Network:
             _inject(net, population, description["currents"], rng)
     for pre in [*sources, *(p for p, _ in cells)]:
         for post, weight in cells:
-            _connect(net, pre, post, weight, pre in sources, rng)
-        for source in sources:
-            if not source.model.is_source and pre is not source:
-                net.connect(pre, source, ns.FixedProbability(0.05), delay=_delay(rng))
+            _connect(net, pre, post, weight, pre in sources, shortest, rng)
+        _connect_parrots(net, pre, sources, shortest, rng)
     return net
+
+
+def _connect_parrots(
+    net: ns.Network, pre: Any, sources: list[Any], shortest: int, rng: Any
+) -> None:
+    """Connect a population to the parrots, but no parrot to one that comes before it: no loops."""
+    before = sources.index(pre) if pre in sources else -1
+    for k, parrot in enumerate(sources):
+        if parrot.model.is_source or (before >= k and not pre.model.is_source):
+            continue
+        delay = _delay(shortest, rng)
+        net.connect(pre, parrot, ns.FixedProbability(0.05), delay=delay)
+        if pre in sources:  # the same synapse several times: several spikes at once
+            ids = rng.integers(0, pre.n, 2), rng.integers(0, parrot.n, 2)
+            net.connect(pre, parrot, ns.Explicit(*(np.repeat(i, 3) for i in ids)), delay=delay)
 
 
 def _source(net: ns.Network, kind: str, rng: np.random.Generator) -> Any:
@@ -165,14 +180,18 @@ def _inject(net: ns.Network, target: Any, kinds: list[str], rng: Any) -> None:
         net.inject(view, current)
 
 
-def _delay(rng: Any) -> Any:
-    return [float(rng.integers(1, 40)) * DT, ns.Uniform(0.1, 4.0), DT][int(rng.integers(3))]
+def _delay(shortest: int, rng: Any) -> Any:
+    first = shortest * DT
+    longer = float(rng.integers(shortest, shortest + 40)) * DT
+    return [longer, ns.Uniform(first, first + 4.0), first][int(rng.integers(3))]
 
 
-def _connect(net: ns.Network, pre: Any, post: Any, weight: float, source: bool, rng: Any) -> None:
+def _connect(
+    net: ns.Network, pre: Any, post: Any, weight: float, source: bool, shortest: int, rng: Any
+) -> None:
     size = float(rng.uniform(0.3, 1.2)) * weight * (1.0 if source else 0.5)
     weights = [size, -0.5 * size, ns.Normal(0.5 * size, 0.4 * size), ns.Uniform(-0.3 * size, size)]
-    chosen, delay = weights[int(rng.integers(4))], _delay(rng)
+    chosen, delay = weights[int(rng.integers(4))], _delay(shortest, rng)
     case = int(rng.integers(6))
     left, right = pre, post
     if rng.random() < 0.3:
@@ -185,7 +204,7 @@ def _connect(net: ns.Network, pre: Any, post: Any, weight: float, source: bool, 
         count = int(rng.integers(0, 150))
         rule = ns.Explicit(rng.integers(0, left.n, count), rng.integers(0, right.n, count))
         chosen = rng.normal(0.5 * size, size, count)
-        delay = rng.integers(1, 60, count) * DT
+        delay = rng.integers(shortest, shortest + 60, count) * DT
     elif case == 5:
         return
     net.connect(left, right, rule, weight=chosen, delay=delay)
