@@ -25,6 +25,10 @@ from neurosim.bridge import (
 )
 from neurosim.bridge.connections import DelayedLinear, Sparse
 from neurosim.bridge.convert import to_network
+from neurosim.bridge.convert.step_model import engine_neuron
+from neurosim.bridge.kernels.step import Step, loop
+from neurosim.engines.reference.neurons import Neurons
+from neurosim.lower.model import lower_model
 from neurosim.models import iaf_psc_delta, iaf_psc_exp, izhikevich
 
 EVENT, CLOCK = ns.CPU(strategy="event"), ns.CPU(strategy="clock")
@@ -305,3 +309,27 @@ def test_cost_follows_events():
     run = check(model, spikes((400, 2, 50), 0.004), EVENT)
     neuron_steps = 210 * 400
     assert all(c["neuron_updates"] < 0.1 * neuron_steps for c in run.counters)
+
+
+def test_any_step_of_ones_own_becomes_a_model():
+    """A step with a constant, and a change at the spike that uses the new state of another."""
+    step = Step(
+        "own", ("v", "w"), ("x",), ("a", "b"),
+        "v = a*v + 0.05 - 0.1*w + x\nspk = spike(v - 1)\nw = b*w + 0.5*spk*v\nv = v - 0.7*spk*v",
+    )  # fmt: skip
+    neuron = engine_neuron(step, {"a": 0.9, "b": 0.8}, {"v": 0.0, "w": 0.0}, {})
+    assert neuron.why_not_linear is None
+    lowered = lower_model(neuron.model, neuron.model.values, {}, 3, 1.0, None)
+    cells = Neurons(lowered, (0, 0))
+    x = spikes((100, 3), 0.3) * 0.6
+    (expected,), final = loop(
+        step, lambda u: (u > 0).double(), {"x": x},
+        {k: torch.tensor(v, dtype=torch.float64) for k, v in (("a", 0.9), ("b", 0.8))},
+        {s: torch.zeros(3, dtype=torch.float64) for s in ("v", "w")},
+    )  # fmt: skip
+    found = np.zeros((100, 3))
+    for t in range(100):
+        found[t, cells.step(t + 1, x[t : t + 1].numpy(), np.zeros(3))] = 1.0
+    assert expected.sum() > 20
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_allclose(cells.states["w"], final["w"], atol=1e-12)
