@@ -69,58 +69,63 @@ def draw(run: Any, found: Operations, sample: int, label: int, layers: Sequence[
     """Draw the spikes of a recording, the growing evidence, operations and latencies."""
     figure = Figure(figsize=(10.0, 6.0), layout="constrained")
     grid = figure.add_gridspec(3, 2, width_ratios=[1.7, 1.0], height_ratios=[1.4, 1.4, 1.0])
-    rows = ((("input",), "cochlea channel"), (layers, "neuron"))
-    for row, (names, ylabel) in enumerate(rows):
-        ax = figure.add_subplot(grid[row, 0])
-        base = 0
-        for k, name in enumerate(names):
-            spikes = run.spikes(name, sample)
-            ax.plot(spikes.times, base + spikes.ids, "|", color=ns.plot.PALETTE[k + row],
-                    markersize=2.5, label=f"layer {k + 1}" if row else None)  # fmt: skip
-            base += run.conversion.layers[name].n if row else 0
-        ax.set_ylabel(ylabel)
-        ax.set_xlim(0.0, STEPS * STEP / 1000)
-        ax.tick_params(labelbottom=False)
-    ax.legend(frameon=False, fontsize="x-small", loc="upper right")
-    ax = figure.add_subplot(grid[2, 0])
+    top, middle, bottom = (figure.add_subplot(grid[row, 0]) for row in range(3))
+    raster(top, run, ("input",), sample, 0)
+    top.set_ylabel("cochlea channel")
+    raster(middle, run, layers, sample, 1)
+    middles = np.cumsum([run.conversion.layers[name].n for name in layers])
+    middles = middles - [run.conversion.layers[name].n / 2 for name in layers]
+    names = [f"layer {k + 1}" for k in range(len(layers))]
+    middle.set_yticks(middles, names, rotation=90, va="center")
     evidence = probabilities(run.output[:, sample]).cumsum(axis=0)
-    for digit in range(evidence.shape[1]):
-        right = digit == label
-        ax.plot((np.arange(STEPS) + 1) * STEP / 1000, evidence[:, digit],
-                color=ns.plot.PALETTE[2] if right else "0.7", linewidth=2.0 if right else 0.8,
-                label=f"{digit}, spoken" if right else None)  # fmt: skip
-    ax.set_xlim(0.0, STEPS * STEP / 1000)
-    ax.set_xlabel("time [ms]")
-    ax.set_ylabel("summed\nprobability")
-    ax.legend(frameon=False, fontsize="small")
-
-    ax = figure.add_subplot(grid[:2, 1])
+    time_ms = (np.arange(STEPS) + 1) * STEP / 1000
+    bottom.plot(time_ms, np.delete(evidence, label, axis=1), color="0.7", linewidth=0.8)
+    bottom.plot(time_ms, evidence[:, label], color=ns.plot.PALETTE[2], linewidth=2.0,
+                label=f"{label}, spoken")  # fmt: skip
+    bottom.legend(frameon=False, fontsize="small")
+    bottom.set_xlabel("time [ms]")
+    bottom.set_ylabel("summed\nprobability")
+    for ax in (top, middle, bottom):
+        ax.set_xlim(0.0, STEPS * STEP / 1000)
+        ax.tick_params(labelbottom=ax is bottom)
     work = {
         "dense operations": found.dense,
         "synaptic operations\nof the engine": found.synaptic_operations,
         "neurons x steps": sum(layer.neuron_steps for layer in found.layers) / found.n_samples,
         "neuron updates": found.neuron_updates,
-        "spikes": found.spikes,
+        "spikes of neurons": found.spikes,
     }
-    ax.barh(list(work), list(work.values()), color=ns.plot.PALETTE[0], alpha=0.6)
-    for k, value in enumerate(work.values()):
-        ax.text(value, k, f" {value:,.0f}", va="center", fontsize=8)
+    ax = figure.add_subplot(grid[:2, 1])
     ax.set_xscale("log")
-    ax.set_xlim(right=30.0 * max(work.values()))
-    ax.invert_yaxis()
-    ax.tick_params(axis="y", labelsize=8)
+    bars(ax, work, "{:,.0f}", 0)
+    ax.set_xlim(10.0, 30.0 * max(work.values()))
     ax.set_xlabel("a recording")
     ax = figure.add_subplot(grid[2, 1])
-    ax.barh(list(times), list(times.values()), color=ns.plot.PALETTE[1], alpha=0.6)
-    for k, value in enumerate(times.values()):
-        ax.text(value, k, f" {value:.2f}", va="center", fontsize=8)
+    bars(ax, times, "{:.2f}", 1)
     ax.set_xlim(right=1.25 * max(times.values()))
-    ax.invert_yaxis()
-    ax.tick_params(axis="y", labelsize=8)
     ax.set_xlabel("time for a recording [ms], median")
     for ax in figure.axes:
         ax.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def raster(ax: Any, run: Any, names: Sequence[str], sample: int, color: int) -> None:
+    """Draw the spikes of layers above each other."""
+    base = 0
+    for k, name in enumerate(names):
+        spikes = run.spikes(name, sample)
+        ax.plot(spikes.times, base + spikes.ids, "|", color=ns.plot.PALETTE[color + k],
+                markersize=2.5)  # fmt: skip
+        base += spikes.n
+
+
+def bars(ax: Any, values: dict[str, float], form: str, color: int) -> None:
+    """Draw labelled bars, the first on top."""
+    ax.barh(list(values), list(values.values()), color=ns.plot.PALETTE[color], alpha=0.6)
+    for k, value in enumerate(values.values()):
+        ax.text(value, k, f" {form.format(value)}", va="center", fontsize=8)
+    ax.invert_yaxis()
+    ax.tick_params(axis="y", labelsize=8)
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
@@ -161,7 +166,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     print(f"{found}\n")
     times = {
         "event engine": 1e3 * float(np.median([c["seconds"] for c in run.counters])),
-        "PyTorch, batch of 1": latency(net, x, 30 if not options.quick else 3),
+        "layers in PyTorch": latency(net, x, 30 if not options.quick else 3),
     }
     for name, value in times.items():
         print(f"{name:20s} {value:8.2f} ms a recording")
