@@ -162,7 +162,7 @@ def figure(results: list[dict[str, Any]]) -> Figure:
     """Draw the accuracy on the first task, and on all seen so far, for each run."""
     sheet = Figure(figsize=(7.5, 3.2), layout="constrained")
     first, mean = sheet.subplots(1, 2, sharey=True)
-    runs = [f"{r['method']}, {r['feedback']}" for r in results]
+    runs = [f"{r['method']}, {r['feedback']}".removesuffix(", backpropagation") for r in results]
     colour = {run: f"C{k}" for k, run in enumerate(dict.fromkeys(runs))}
     labelled = set()
     for found, run in zip(results, runs, strict=True):
