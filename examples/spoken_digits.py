@@ -255,22 +255,25 @@ def draw_accuracy(runs: Sequence[dict[str, Any]], out: Path, baseline: float | N
     return figure
 
 
-def draw_delays(net: bridge.Sequential) -> Figure:
-    """Draw the learned delays of every layer; they began with a uniform distribution."""
-    layers = [layer for layer in net if isinstance(layer, bridge.DelayedLinear)]
+def draw_delays(before: bridge.Sequential, net: bridge.Sequential) -> Figure:
+    """Draw the delays of every layer after learning; they began with a uniform distribution."""
+    pairs = [pair for pair in zip(before, net, strict=True)
+             if isinstance(pair[0], bridge.DelayedLinear)]  # fmt: skip
     names = ["ear to first layer", "first to second layer", "second layer to readout"]
-    figure = Figure(figsize=(9.5, 2.8), layout="constrained")
-    axes = figure.subplots(1, len(layers), sharex=True)
+    figure = Figure(figsize=(9.5, 3.0), layout="constrained")
+    axes = figure.subplots(1, len(pairs), sharex=True)
     edges = np.arange(-0.5, MAX_DELAY + 1.0)
-    for ax, layer, name in zip(axes, layers, names, strict=True):
+    for ax, (first, layer), name in zip(axes, pairs, names, strict=True):
         delay = layer.delay.detach().numpy().ravel()
+        moved = 10.0 * np.median(np.abs(delay - first.delay.detach().numpy().ravel()))
         weight = np.abs(layer.weight.detach().numpy()).ravel()
         for values, style in ((None, {"color": PALETTE[0], "alpha": 0.5, "label": "synapses"}),
                               (weight, {"color": PALETTE[1], "histtype": "step",
                                         "label": "weighted by strength"})):  # fmt: skip
             ax.hist(10.0 * delay.round(), 10.0 * edges, weights=values, density=True, **style)
         ax.axhline(0.1 / (MAX_DELAY + 1), color="0.4", linestyle=":", label="before learning")
-        ax.set_title(f"{name} ({delay.size:,})", fontsize=10)
+        ax.set_title(f"{name}\n{delay.size:,} delays, moved by {moved:.0f} ms (median)",
+                     fontsize=9)  # fmt: skip
         ax.set_xlabel("delay [ms]")
         ax.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("density [1/ms]")
@@ -321,9 +324,12 @@ def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
     accuracy.savefig(options.out / "spoken_digits.png", dpi=100)
     learned = [run for run in runs if run["variant"] == "learned"]
     if learned:
-        net = network("learned", task.n_channels, task.n_classes, learned[0]["hidden"])
-        bridge.load_checkpoint(options.out / f"learned_{learned[0]['seed']}.pt", net)
-        draw_delays(net).savefig(options.out / "spoken_digits_delays.png", dpi=100)
+        seed, hidden = learned[0]["seed"], learned[0]["hidden"]
+        with bridge.seeded(seed):
+            before = network("learned", task.n_channels, task.n_classes, hidden)
+        net = network("learned", task.n_channels, task.n_classes, hidden)
+        bridge.load_checkpoint(options.out / f"learned_{seed}.pt", net)
+        draw_delays(before, net).savefig(options.out / "spoken_digits_delays.png", dpi=100)
     print(f"Figures, logs and weights are in {options.out}")
     return runs
 
