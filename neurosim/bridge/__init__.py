@@ -111,6 +111,10 @@ _LAZY: dict[str, str] = {
     "save_nir": "neurosim.bridge.nir",
     "to_nir": "neurosim.bridge.nir",
     "to_snntorch": "neurosim.bridge.snntorch",
+    # into the event engine
+    "Conversion": "neurosim.bridge.convert",
+    "ConvertedRun": "neurosim.bridge.convert",
+    "to_network": "neurosim.bridge.convert",
     # continual learning
     "ActiveDendrites": "neurosim.bridge.connections.segments",
     "DSRLIF": "neurosim.bridge.continual",
