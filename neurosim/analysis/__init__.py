@@ -1,4 +1,4 @@
-"""Statistics of spike trains, each with its definition and source."""
+"""Statistics of spike trains and operations of networks, with definition and source."""
 
 from neurosim.analysis.counts import (
     Psth,
@@ -21,9 +21,12 @@ from neurosim.analysis.dependence import (
     van_rossum_distance,
 )
 from neurosim.analysis.intervals import cv2, fano_factor, isi, isi_cv, ks_distance, lv
+from neurosim.analysis.operations import EnergyTable, Operations, operations
 
 __all__ = [
     "Correlations",
+    "EnergyTable",
+    "Operations",
     "Psth",
     "Spectrum",
     "binned_counts",
@@ -37,6 +40,7 @@ __all__ = [
     "isi_cv",
     "ks_distance",
     "lv",
+    "operations",
     "pairwise_correlation",
     "population_counts",
     "psth",

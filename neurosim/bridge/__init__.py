@@ -14,8 +14,15 @@ Every layer maps a sequence ``x [T, B, ...]`` and a state to ``(out, state)``::
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Any
+
+if "torch" not in sys.modules:
+    # PyTorch's threads wait for work in a busy loop, by default for milliseconds, which takes the
+    # core from the threads of the kernels here; a tenth of a millisecond serves both. Libgomp reads
+    # this once, when it is loaded.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 #: Public names and the modules that define them, imported on first use.
 _LAZY: dict[str, str] = {
@@ -32,6 +39,7 @@ _LAZY: dict[str, str] = {
     "Neuron": "neurosim.bridge.neurons",
     "Recurrent": "neurosim.bridge.neurons",
     "reset": "neurosim.bridge.neurons",
+    "empty_cache": "neurosim.bridge.kernels.buffers",
     # containers
     "Sequential": "neurosim.bridge.container",
     # events and connections
@@ -134,6 +142,7 @@ _LAZY: dict[str, str] = {
 _MODULES: tuple[str, ...] = (
     "connections",
     "continual",
+    "convert",
     "events",
     "kernels",
     "neurons",

@@ -9,6 +9,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from neurosim.bridge.events import SpikeEvents, events_below, events_of
+from neurosim.bridge.kernels import buffers
 from neurosim.bridge.kernels import delay as kernels
 from neurosim.bridge.kernels.threads import run_blocks
 
@@ -25,17 +26,22 @@ def _width(n_steps: int, start: np.ndarray, taps: np.ndarray) -> int:
     return kernels.buffer_width(n_steps, largest, taps.shape[2], taps.itemsize)
 
 
+def _empty(shape: tuple[int, ...], like: np.ndarray) -> torch.Tensor:
+    kind = torch.float64 if like.dtype == np.float64 else torch.float32
+    return buffers.empty(shape, kind)
+
+
 def deliver(events: SpikeEvents, start: np.ndarray, taps: np.ndarray, shape: Shape) -> torch.Tensor:
     """Return ``out[t, b, j] = sum taps[i, j, k] * x[t - start[i, j] - k, b, i]`` by events."""
     n_steps, n_samples = shape
-    out = np.empty((n_steps, n_samples, taps.shape[1]), taps.dtype)
+    out = _empty((n_steps, n_samples, taps.shape[1]), taps)
     parts = _parts(n_samples, taps.shape[1])
     run_blocks(
         kernels.deliver, n_samples * parts, events.n_events * taps.shape[1], parts,
         _width(n_steps, start, taps), events.ptr, events.index, events.amplitudes(taps.dtype),
-        start, taps, out,
+        start, taps, out.numpy(),
     )  # fmt: skip
-    return torch.from_numpy(out)
+    return out
 
 
 def correlate(
@@ -57,14 +63,14 @@ def _shifted(x: np.ndarray, offset: np.ndarray, taps: np.ndarray, lead: int) -> 
     beyond = (0, -n_channels % 4)
     offset = np.pad(offset, ((0, 0), beyond))
     taps = np.pad(taps, ((0, 0), beyond, (0, 0)))
-    out = np.empty((n_steps, n_samples, taps.shape[0]), taps.dtype)
+    out = _empty((n_steps, n_samples, taps.shape[0]), taps)
     parts = _parts(n_samples, taps.shape[0])
     work = n_steps * n_samples * taps.size // 4
     run_blocks(
         kernels.shifted, n_samples * parts, work, parts, _width(n_steps + lead, offset, taps),
-        lead, offset, taps, x, out,
+        lead, offset, taps, x, out.numpy(),
     )  # fmt: skip
-    return torch.from_numpy(out)
+    return out
 
 
 def forward_dense(x: np.ndarray, start: np.ndarray, taps: np.ndarray) -> torch.Tensor:

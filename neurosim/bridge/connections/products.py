@@ -9,7 +9,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from neurosim.bridge.events import SpikeEvents
-from neurosim.bridge.kernels import sparse
+from neurosim.bridge.kernels import buffers, sparse
 from neurosim.bridge.kernels.threads import run_blocks
 
 #: Interleaved blocks of rows: more than threads, so that each gets an even share.
@@ -32,7 +32,7 @@ def gather(events: SpikeEvents, table: torch.Tensor, bias: torch.Tensor | None) 
     out : [R, M] tensor
     """
     array = table.detach().contiguous().numpy()
-    out = torch.empty(events.n_rows, table.shape[1], dtype=table.dtype)
+    out = buffers.empty((events.n_rows, table.shape[1]), table.dtype)
     offset = np.empty(0, array.dtype) if bias is None else bias.detach().contiguous().numpy()
     work = (events.n_events // 4 + events.n_rows // 8) * table.shape[1]
     stride = max(1, min(_BLOCKS, events.n_rows))
@@ -70,7 +70,8 @@ class _Product(torch.autograd.Function):
         by_x = by_weight = by_bias = None
         if ctx.needs_input_grad[0]:
             shape, dtype = ctx.x_like
-            by_x = (rows @ weight).reshape(shape).to(dtype)
+            product = buffers.empty((rows.shape[0], weight.shape[1]), weight.dtype)
+            by_x = torch.mm(rows, weight, out=product).reshape(shape).to(dtype)
         if ctx.needs_input_grad[1]:
             by_weight = gather(ctx.events.by_column, rows, None).t().contiguous()
         if ctx.needs_input_grad[2]:

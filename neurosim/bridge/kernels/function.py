@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.autograd.function import once_differentiable
 
+from neurosim.bridge.kernels import buffers
 from neurosim.bridge.kernels.emit import Variant, emit_backward, emit_forward
 from neurosim.bridge.kernels.step import Program, Step, lower
 from neurosim.bridge.kernels.threads import run_blocks
@@ -148,8 +149,7 @@ class _Node(torch.autograd.Function):
         ctx.fused = fused
         ctx.per_neuron, ctx.wanted = varied(step, parameters), chosen(step.parameters, needs)
         ctx.save_for_backward(*flat)
-        outputs = tuple(torch.empty_like(first, memory_format=torch.contiguous_format)
-                        for _ in step.outputs)  # fmt: skip
+        outputs = tuple(buffers.empty(first.shape, first.dtype) for _ in step.outputs)
         ends = tuple(first.new_empty(first.shape[1]) for _ in step.states)
         total = first.shape[1]
         size = block_size(first.shape[0], len(step.states), first.element_size(), total)
@@ -167,7 +167,7 @@ class _Node(torch.autograd.Function):
         first, total = flat[0], flat[0].shape[1]
         n_inputs = len(step.inputs)
         parameters = flat[n_inputs : n_inputs + len(step.parameters)]
-        by_input = [torch.empty(first.shape, dtype=first.dtype) for _ in step.inputs]
+        by_input = [buffers.empty(first.shape, first.dtype) for _ in step.inputs]
         by_lane = [first.new_empty(total) for p in step.parameters if p in ctx.wanted]
         by_state = [first.new_empty(total) for _ in step.states]
         size = block_size(first.shape[0], len(step.states), first.element_size(), total)
