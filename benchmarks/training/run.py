@@ -57,6 +57,7 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
     parser.add_argument("--out", type=Path, default=HERE.parent / "results-training")
     parser.add_argument("--table", type=Path, default=HERE.parent / "RESULTS-training.md")
     args = parser.parse_args()
@@ -68,7 +69,7 @@ def main() -> None:
         for repeat in range(args.repeats):
             for library in CASES[name].libraries:
                 for threads in args.threads:
-                    run = measure(name, library, threads)
+                    run = measure(name, library, threads, args.seconds)
                     runs.append(run)
                     print(f"{name:16} {library:13} {threads} threads  {repeat + 1}/{args.repeats}  "
                           f"{run['ms']:8.1f} ms", flush=True)  # fmt: skip
@@ -78,11 +79,12 @@ def main() -> None:
         write_table(results["cases"], args.table)
 
 
-def measure(case: str, library: str, threads: int) -> dict[str, Any]:
+def measure(case: str, library: str, threads: int, seconds: float) -> dict[str, Any]:
     """Run one implementation in a process of its own."""
     python = PYTHON.get(library, PEERS) / "bin" / "python"
     done = subprocess.run(
-        [str(python), str(HERE / "worker.py"), case, library, "--threads", str(threads)],
+        [str(python), str(HERE / "worker.py"), case, library, "--threads", str(threads),
+         "--seconds", str(seconds)],
         capture_output=True, text=True, check=False, env=os.environ | ENVIRONMENT,
     )  # fmt: skip
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
