@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from random_networks import DT, SLEEPING, build, networks
-from runs import assert_identical, counted, everything, few
+from runs import assert_identical, assert_same_trains, counted, everything, few
 
 import neurosim as ns
 import neurosim.engines.cpu.runner
@@ -70,19 +70,21 @@ def test_full_lists_and_changes_of_strategy_change_no_bit(buffered, monkeypatch)
         st.lists(st.integers(0, STEPS), min_size=1, max_size=4, unique=True),
     )  # fmt: skip
     def run(description, capacity, cuts):
-        def simulated(threads):
+        def made(threads, strategy="event"):
             network = build(description)
-            simulation = ns.Simulation(
-                network, dt=DT, seed=description["seed"], record=everything(network),
-                engine=ns.CPU(strategy="event", threads=threads),
-            )  # fmt: skip
-            return toggled(simulation, STEPS, cuts)
+            engine = ns.CPU(strategy=strategy, threads=threads)
+            return ns.Simulation(
+                network, dt=DT, seed=description["seed"], record=everything(network), engine=engine
+            )
 
-        expected = simulated(1)
+        expected = toggled(made(1), STEPS, cuts)
+        plain = made(2, "clock")
+        plain.run(STEPS * DT)
+        assert_same_trains(expected, plain)
         with monkeypatch.context() as patch:
             shorten(patch, capacity)
             for threads in (1, 3):
-                found = simulated(threads)
+                found = toggled(made(threads), STEPS, cuts)
                 assert_identical(found, expected)
                 assert counted(found) == counted(expected)
 

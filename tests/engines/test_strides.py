@@ -19,7 +19,7 @@ from neurosim.errors import SimulationError
 STEPS = 250
 
 
-@few(8)
+@few(6)
 @given(networks(), st.sampled_from([1, 3, 10]))
 def test_meeting_more_often_changes_no_bit(description, longest):
     sleeps = set(description["cells"]) <= set(SLEEPING)
@@ -59,7 +59,7 @@ def rarely_active(shortest: int, seed: int) -> tuple[ns.Network, list[ns.Spikes]
     return net, [ns.Spikes(p) for p in (source, first, second)]
 
 
-@few(10)
+@few(7)
 @given(
     st.sampled_from([1, 2, 8, 25, 64]), st.integers(0, 99),
     st.lists(st.integers(1, 20_000), max_size=4),

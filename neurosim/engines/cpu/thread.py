@@ -212,5 +212,4 @@ class Thread:
         self.blocks[p].call("advance", step)
         self.blocks[p].from_records()
         self.fold(p)
-        self.inboxes[p].n_touched[:] = 0
         self.pops[p, L.P_EVENT] = 0
