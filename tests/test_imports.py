@@ -32,8 +32,9 @@ RANK = {
 #: Packages that one part alone may import.
 OWNERS = {
     "numba": ("engines.cpu", "bridge", "datasets"), "llvmlite": ("engines.cpu", "bridge.kernels"),
-    "torch": ("bridge", "datasets.loading"), "snntorch": ("bridge",), "cupy": ("engines.gpu", "bridge"),
-    "mpi4py": ("engines.mpi",), "h5py": ("io", "network.sonata", "results", "datasets"), "matplotlib": ("plot",),
+    "torch": ("bridge", "datasets.loading"), "snntorch": ("bridge",),
+    "cupy": ("engines.gpu", "bridge"), "mpi4py": ("engines.mpi",),
+    "h5py": ("io", "network.sonata", "results", "datasets"), "matplotlib": ("plot",),
 }  # fmt: skip
 
 #: Imports that break the rank on purpose, always inside a function.
