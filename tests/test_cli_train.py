@@ -179,3 +179,21 @@ def test_every_layer_name_is_a_layer():
     ).replace("connection = 0.1", 'spike_grad = "slayer"')  # fmt: skip
     model = Recipe.parse(text).model()
     assert model[1].beta.shape == (24,)
+
+
+def test_a_run_that_failed_at_once_can_be_mended(config, tmp_path, capsys):
+    """Its folder holds nothing of worth and stands in nobody's way."""
+    path = tmp_path / "wrong.toml"
+    path.write_text(CONFIG.replace("in_features = 14", "in_features = 15"))
+    assert main(["train", str(path), "--out", "mended"]) == 1
+    assert "module 0: Linear(15, 24" in capsys.readouterr().err
+    assert main(["train", config, "--out", "mended", "--quiet"]) == 0
+
+
+def test_missing_files_are_said_without_a_traceback(config, tmp_path, capsys):
+    assert main(["evaluate", "nothing.pt"]) == 1
+    assert "nothing.pt: there is no checkpoint of this name" in capsys.readouterr().err
+    path = tmp_path / "shd.toml"
+    path.write_text(CONFIG.replace('"SpokenDigits"', '"SHD"').replace("groups = 14", 'root = "x"'))
+    assert main(["train", str(path)]) == 1
+    assert "SHD: shd_test.h5 not found in x" in capsys.readouterr().err

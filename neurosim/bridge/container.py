@@ -128,6 +128,11 @@ def folded(module: nn.Module, x: torch.Tensor | EventBatch) -> torch.Tensor:
             f"{type(module).__name__} returned a {type(out).__name__}, not a tensor. A module with "
             "a state of its own or several outputs needs a module around it that returns one."
         )
+    if out.dim() == 0 or out.shape[0] != rows.shape[0]:
+        raise ParameterError(
+            f"{module!r} returned {list(out.shape)} for {list(rows.shape)}, all time steps and "
+            "samples; it must keep the first dimension."
+        )
     return out.reshape(*x.shape[:2], *out.shape[1:])
 
 

@@ -40,6 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except NeurosimError as error:
         print(f"neurosim: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
+    except FileNotFoundError as error:
+        if arguments.command == "explain":  # the script's own
+            raise
+        print(f"neurosim: {error}", file=sys.stderr)
+        return 1
 
 
 class _Explained(BaseException):

@@ -111,14 +111,24 @@ def _read(path: Path) -> str:
 
 
 def _check_folder(folder: Path, recipe: Recipe, *, resume: bool) -> None:
-    """Refuse to overwrite a run, and to resume one with another configuration."""
+    """Refuse to overwrite a run, and to resume one with another configuration.
+
+    A run that failed in its first epoch, because of its configuration as it seems, since that was
+    changed afterwards, is not worth keeping.
+    """
+    from neurosim.bridge.training import read_checkpoint
+
     if not (folder / CHECKPOINT).exists():
+        return
+    changed = (folder / CONFIG).exists() and (folder / CONFIG).read_text("utf-8") != recipe.text
+    if not resume and changed and read_checkpoint(folder / CHECKPOINT).get("epoch") == 0:
+        (folder / CHECKPOINT).unlink()
         return
     if not resume:
         raise ParameterError(
             f"{folder} holds a run already: go on with it by --resume, or choose another --out."
         )
-    if (folder / CONFIG).exists() and (folder / CONFIG).read_text("utf-8") != recipe.text:
+    if changed:
         raise ParameterError(
             f"{folder / CONFIG}, with which the run was begun, differs from the configuration "
             "given now: resume with that file, or choose another --out."

@@ -39,6 +39,18 @@ MISTAKES = {
         lambda: bridge.Sequential(nn.LSTM(4, 8))(X),
         "module 0: LSTM returned a tuple, not a tensor",
     ),
+    "flattening time, too": (
+        lambda: bridge.Sequential(nn.Flatten(0), nn.Linear(4, 8))(X),
+        r"module 0: Flatten.* returned \[1600\] for \[400, 4\].* keep the first dimension",
+    ),
+    "a connection before its neurons": (
+        lambda: bridge.Recurrent(nn.Linear(4, 4), bridge.LIF(4, beta=0.9)),
+        r"Recurrent: Linear\(.* is no layer of neurons",
+    ),
+    "a recurrent connection that changes the shape": (
+        lambda: bridge.Recurrent(bridge.LIF(beta=0.9), nn.Conv2d(2, 2, 3))(X.view(10, 4, 2, 4, 5)),
+        r"Conv2d.* returns \(4, 2, 2, 3\) for spikes of \(4, 2, 4, 5\).* keep the shape",
+    ),
     "an optimiser by name": (
         lambda: bridge.fit(net(), (X, Y), epochs=1, optimizer="adam"),
         r"optimizer = 'adam': expected .* such as torch\.optim\.SGD",

@@ -53,6 +53,11 @@ class Recurrent(Layer):
         self, neuron: Neuron, connection: nn.Module | torch.Tensor, *, stateful: bool = False
     ) -> None:
         super().__init__()
+        if not isinstance(neuron, Neuron):
+            raise ParameterError(
+                f"Recurrent: {neuron!r} is no layer of neurons of this package; write "
+                "Recurrent(LIF(n, beta=0.9), nn.Linear(n, n)), neurons first."
+            )
         if neuron.stateful or len(neuron.step.inputs) != 1 or neuron.step.outputs != ("spk",):
             raise ParameterError(
                 f"Recurrent: {neuron!r} must spike, have one input, and not be stateful itself; "
@@ -231,6 +236,12 @@ class Recurrent(Layer):
         out = []
         for row in x.unbind(0):
             current, inner = self._fed(spikes.to(x.dtype), inner)
+            if current.shape != row.shape:
+                raise ParameterError(
+                    f"Recurrent: {self.connection!r} returns {tuple(current.shape)} for spikes of "
+                    f"{tuple(spikes.shape)} and input of {tuple(row.shape)}; a connection must "
+                    "keep the shape (convolutions: padding='same')."
+                )
             (output, *_), final = self.neuron.run(
                 self.neuron.step, (row + current)[None], final, keep=False
             )

@@ -17,6 +17,7 @@ import neurosim.datasets as datasets
 from neurosim.bridge import surrogate
 from neurosim.bridge.connections.delay_training import SigmaSchedule
 from neurosim.bridge.container import Sequential
+from neurosim.bridge.layer import Layer
 from neurosim.bridge.training.losses import resolve_loss
 from neurosim.bridge.training.regularisers import DelayRegulariser, RateRegulariser
 from neurosim.bridge.training.rng import seeded
@@ -234,7 +235,7 @@ def _own_layers() -> dict[str, Any]:
     return {
         name: value
         for name, value in named
-        if inspect.isclass(value) and issubclass(value, nn.Module)
+        if inspect.isclass(value) and issubclass(value, Layer)
         and not inspect.isabstract(value) and value is not Sequential
     }  # fmt: skip
 
