@@ -69,7 +69,7 @@ class Model:
         changed = ", ".join(
             f"{k}={v!r}" if np.ndim(v) == 0 else f"{k}=<{np.size(v)} values>"
             for k, v in self.values.items()
-            if np.ndim(v) or v != self.parameters[k].default
+            if np.ndim(v) or v != (self.parameters[k].default if k in self.parameters else False)
         )
         return f"{self.name}({changed})"
 

@@ -218,6 +218,8 @@ def test_replace_and_repr():
     assert other.values["g_L"] == 10.0 and other.values["t_ref"] == 5.0
     assert other.method == "rk45" and model.values["t_ref"] == 2.0
     assert repr(model) == "iaf_cond_exp(g_L=10.0)"
+    source = ns.models.spike_source(times=[1.0, 2.0])  # has options that are no parameters
+    assert repr(source) == "spike_source(times=<2 values>, ids=<2 values>)"
 
 
 class my_iaf_psc_exp(ns.NeuronModel):
