@@ -90,7 +90,8 @@ NEURONS = {
     "Synaptic zero": lambda last: snn.Synaptic(
         0.4, 0.7, reset_mechanism="zero", reset_delay=False, output=last, **HIDDEN),
     "Alpha": lambda last: snn.Alpha(0.9, 0.4, learn_beta=True, output=last, **HIDDEN),
-    "Lapicque": lambda last: snn.Lapicque(R=4.0, C=0.9, output=last, **HIDDEN),
+    "Lapicque": lambda last: snn.Lapicque(
+        R=4.0, C=0.9, time_step=0.5, output=last, **HIDDEN),
     "Lapicque beta": lambda last: snn.Lapicque(
         beta=0.5, R=3.0, reset_mechanism="zero", output=last, **HIDDEN),
     "RLeaky": lambda last: snn.RLeaky(
@@ -444,6 +445,8 @@ def test_what_cannot_be_stepped_is_refused():
     with pytest.raises(ParameterError, match="not be stateful"):
         bridge.SnnTorchNeuron(bridge.LIF(beta=0.9, stateful=True))
     hidden = bridge.SnnTorchNeuron(bridge.LIF(beta=0.9), init_hidden=True)
+    with pytest.raises(ParameterError, match=r"module 0: .*put the layer itself"):
+        bridge.Sequential(hidden)(torch.zeros(3, 1, 2))
     with pytest.raises(TypeError, match="give only the input"):
         hidden(torch.zeros(1, 2), torch.zeros(1, 2))
     with pytest.raises(TypeError, match="has the states mem"):

@@ -19,7 +19,6 @@ from neurosim.errors import FileFormatError, ParameterError
 
 nir = pytest.importorskip("nir")
 h5py = pytest.importorskip("h5py")
-pytest.importorskip("snntorch", reason="from_snntorch is part of the export")
 
 from neurosim.bridge.nir import NirLossWarning, Scale  # noqa: E402
 
@@ -197,9 +196,9 @@ def test_a_gain_that_is_not_one_goes_into_the_threshold():
             "v_threshold": 0.1 * ones, "w_in": 2 * ones}  # fmt: skip
     for node in (nir.LIF(**lif), nir.CubaLIF(**cuba), nir.IF(100 * ones, 0.3 * ones, 0 * ones),
                  nir.LIF(**lif | {"r": -ones})):  # fmt: skip
-        graph = nir.NIRGraph.from_list(nir.Linear(rng.normal(size=(3, 4))), node)
+        graph = nir.NIRGraph.from_list(nir.Linear(rng.uniform(size=(3, 4))), node)
         model = bridge.from_nir(graph, dt=DT)
-        x = 6 * rng.normal(size=(300, 1, 4))
+        x = 0.3 + 6 * rng.normal(size=(300, 1, 4))
         out = model(torch.from_numpy(x))[0][:, 0].detach().numpy()
         # our membranes start at rest, the reference at 0
         ref = reference_at_rest(graph, x[:, 0])
@@ -592,10 +591,11 @@ def resized(file: Any) -> None:
 
 
 def test_networks_of_snntorch_are_written_as_what_they_compute():
-    import snntorch as snn
-
+    snn = pytest.importorskip("snntorch")
     net = nn.Sequential(nn.Linear(4, 3), snn.Leaky(0.9, init_hidden=True, reset_mechanism="zero"))
     graph = bridge.to_nir(net, dt=1e-4, discretisation="euler")
     assert np.allclose(graph.nodes["1_lif"].tau, 1e-3)
+    wrapped = nn.Sequential(nn.Linear(4, 3), bridge.SnnTorchNeuron(bridge.LI(beta=0.9)))
+    assert type(bridge.to_nir(wrapped, dt=1e-4).nodes["1_li"]) is nir.LI
     with pytest.raises(ParameterError, match="NIR has no reset by subtraction"):
         bridge.to_nir(nn.Sequential(nn.Linear(4, 3), snn.Leaky(0.9, init_hidden=True)), dt=1e-4)

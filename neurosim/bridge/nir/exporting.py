@@ -20,8 +20,8 @@ from neurosim.bridge.nir.connections_out import connection_node, delay_node, wit
 from neurosim.bridge.nir.grid import Discretisation, Grid, seconds
 from neurosim.bridge.nir.neurons_out import neuron_node
 from neurosim.bridge.nir.scale import Scale
-from neurosim.bridge.snntorch.convert import from_snntorch
 from neurosim.bridge.snntorch.each_step import EachStep, MembraneOutput
+from neurosim.bridge.snntorch.neurons import is_of_snntorch, layer_of
 from neurosim.errors import ParameterError, require
 
 Shape = tuple[int, ...]
@@ -43,7 +43,8 @@ def to_nir(
     Parameters
     ----------
     model : Sequential
-        Or a single layer, or an `nn.Sequential` of snnTorch. It is written as it is in
+        Or a single layer, or an `nn.Sequential`, also with neurons of snnTorch (for other
+        networks of snnTorch see `from_snntorch`). It is written as it is in
         evaluation: `BatchNorm` is folded into the weights before it, dropout left out.
     dt : float
         Step of the model, in `time_unit`.
@@ -79,8 +80,6 @@ def to_nir(
     """
     nir: Any = require("nir", "nir", "to_nir")
     seconds(time_unit)
-    if isinstance(model, nn.Sequential):
-        model = from_snntorch(model)
     parts = list(_merged(_parts("", model)))
     shape = _input_shape(parts, sample_shape)
     builder = _Builder(nir, Grid(float(dt), discretisation, lossy), shape)
@@ -206,6 +205,8 @@ def _parts(path: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             yield from _parts(f"{path}.{key}" if path else key, part)
     elif isinstance(module, EachStep):
         yield from _parts(path, module.module)
+    elif is_of_snntorch(module):
+        yield path, layer_of(module, f"module {path}", copied=False)
     elif not isinstance(module, _LEFT_OUT):
         yield path, module
 

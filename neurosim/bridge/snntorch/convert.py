@@ -15,8 +15,7 @@ from neurosim.bridge.layer import Layer
 from neurosim.bridge.neurons.base import Neuron
 from neurosim.bridge.neurons.recurrent import Recurrent
 from neurosim.bridge.snntorch.each_step import EachStep, MembraneOutput
-from neurosim.bridge.snntorch.neuron import SnnTorchNeuron
-from neurosim.bridge.snntorch.neurons import from_neuron, snntorch_package, to_neuron
+from neurosim.bridge.snntorch.neurons import layer_of, snntorch_package, to_neuron
 from neurosim.bridge.snntorch.trace import Trace, traced
 from neurosim.errors import ParameterError
 
@@ -220,10 +219,8 @@ def _check_reuse(chain: Sequence[Named]) -> None:
 
 
 def _converted(name: str, module: nn.Module, copied: bool) -> nn.Module:
-    if isinstance(module, SnnTorchNeuron):
-        return copying.deepcopy(module.neuron) if copied else module.neuron
     if _spikes(module):
-        return from_neuron(module, name, copied=copied)
+        return layer_of(module, name, copied=copied)
     if isinstance(module, Layer):
         raise ParameterError(
             f"{name}: {module!r} takes whole sequences and cannot stand in a network of snnTorch; "

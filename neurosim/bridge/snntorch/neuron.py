@@ -113,12 +113,19 @@ class SnnTorchNeuron(SpikingNeuron):  # type: ignore[misc]
 
         Raises
         ------
+        ParameterError
+            If a state is no tensor.
         TypeError
             If states are given with ``init_hidden=True``, or they are not those of the neuron.
         """
         given = dict(zip(self.state_names, states, strict=False)) | named
         if len(states) > len(self.state_names) or set(given) - set(self.state_names):
             raise TypeError(f"{self.neuron!r} has the states {', '.join(self.state_names)}.")
+        if not all(isinstance(v, torch.Tensor) for v in given.values()):
+            raise ParameterError(
+                f"{self.neuron!r}: states must be tensors. In neurosim.bridge.Sequential put the "
+                "layer itself, which is the .neuron of this SnnTorchNeuron."
+            )
         if self.init_hidden and given:
             raise TypeError("with init_hidden=True the layer keeps its states: give only the input")
         for name, value in given.items():

@@ -32,7 +32,28 @@ def snntorch_package() -> ModuleType:
     return require("snntorch", "train", "conversion from and to snnTorch")
 
 
+def is_of_snntorch(module: nn.Module) -> bool:
+    """Return whether a module is, or derives from, one of snnTorch; does not import it."""
+    return any(c.__module__.startswith("snntorch.") for c in type(module).__mro__)
+
+
 # --- from snnTorch
+
+
+def layer_of(module: Any, where: str, *, copied: bool) -> Neuron | Recurrent:
+    """Return the layer in a `SnnTorchNeuron`, or that of a neuron of snnTorch.
+
+    Parameters
+    ----------
+    module, where, copied
+        As of `from_neuron`.
+    """
+    from neurosim.bridge.snntorch.neuron import SnnTorchNeuron
+
+    if isinstance(module, SnnTorchNeuron):
+        layer: Neuron | Recurrent = module.neuron
+        return copy.deepcopy(layer) if copied else layer
+    return from_neuron(module, where, copied=copied)
 
 
 def from_neuron(module: Any, where: str, *, copied: bool) -> Neuron | Recurrent:
