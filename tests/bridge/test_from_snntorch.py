@@ -156,7 +156,12 @@ def test_convolutions_pools_and_recurrent_convolution():
         nn.Flatten(), nn.Dropout(0.0), nn.Linear(12, 2), snn.Leaky(0.7, output=True, **HIDDEN),
     ))  # fmt: skip
     x = 0.8 * torch.rand(T, B, 1, 8, 8, dtype=torch.float64)
-    compare(net, bridge.from_snntorch(net, copy=True), x)
+    model = bridge.from_snntorch(net, copy=True)
+    assert type(model[0]) is bridge.Conv2d
+    compare(net, model, x)
+    back = bridge.to_snntorch(model)
+    assert type(back[0]) is nn.Conv2d
+    assert torch.equal(stepped(back, x)[0], stepped(net, x)[0])
 
 
 def test_batch_norm_takes_the_statistics_of_every_step():

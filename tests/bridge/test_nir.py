@@ -39,6 +39,8 @@ EXACT = {
     "LIF without memory": lambda: bridge.LIF(beta=0.0, reset="zero"),
     "IF": lambda: bridge.LIF(beta=1.0, threshold=2.0, reset="zero"),
     "graded": lambda: bridge.LIF(beta=0.9, reset="zero", graded_spikes_factor=vector(0.5, 2)),
+    "graded currents": lambda: bridge.CubaLIF(
+        alpha=0.5, beta=0.8, reset="zero", reset_delay=False, graded_spikes_factor=0.3),
     "CubaLIF": lambda: bridge.CubaLIF(
         alpha=vector(0.2, 0.7), beta=vector(0.9, 0.6), threshold=vector(0.5, 1.5), reset="zero",
         reset_delay=False),
@@ -100,6 +102,8 @@ def test_the_model_read_back_fires_the_same_spikes(
         if hasattr(node, key)
     }
     assert shapes == {(N,)}  # never scalars
+    if kind == "graded":  # a node of its own, and one layer again
+        assert [type(m).__name__ for m in again] == ["Linear", "LIF", "Linear", "LIF"]
     assert float(graph.metadata["dt"]) == DT
     assert graph.metadata["time_unit"] == "s"
     assert graph.metadata["discretisation"] == discretisation

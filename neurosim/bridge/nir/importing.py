@@ -12,11 +12,14 @@ from torch import nn
 
 from neurosim.bridge.container import Sequential
 from neurosim.bridge.neurons.base import Neuron
+from neurosim.bridge.neurons.lif import LIF
 from neurosim.bridge.neurons.recurrent import Recurrent
+from neurosim.bridge.neurons.synaptic import CubaLIF
 from neurosim.bridge.nir.exporting import shape_after
 from neurosim.bridge.nir.graph import Link, Wiring, chain, read_graph
 from neurosim.bridge.nir.grid import Discretisation, Grid, seconds
 from neurosim.bridge.nir.nodes_in import Reader, Shape
+from neurosim.bridge.nir.scale import Scale
 from neurosim.errors import ParameterError
 
 _DTYPES = (torch.float32, torch.float64)
@@ -154,6 +157,7 @@ def _layers(links: list[Link], wiring: Wiring, reader: Reader) -> list[nn.Module
             waiting = None
         if link.back is not None:
             layers[-1] = _recurrent(link, wiring, reader, layers, shape)
+        layers = _with_amplitude(found, layers)
         for layer in layers:
             shape = shape_after(f"NIR node {link.name!r}", layer, shape)
         found += layers
@@ -167,6 +171,25 @@ def _layers(links: list[Link], wiring: Wiring, reader: Reader) -> list[nn.Module
             f"NIR node {links[-1].name!r}: the output has shape {shape}, not {expected} as it says."
         )
     return found
+
+
+def _with_amplitude(found: list[nn.Module], layers: list[nn.Module]) -> list[nn.Module]:
+    """Make a Scale after spiking neurons the amplitude of their spikes; return what is left."""
+    before = found[-1] if found else None
+    if len(layers) != 1 or not isinstance(layers[0], Scale):
+        return layers
+    factor = {"graded_spikes_factor": layers[0].factor}
+    if type(before) is LIF and "graded" not in before.step.parameters:
+        found[-1] = LIF(before.shape, beta=before.beta, threshold=before.threshold,
+                        reset=before.reset, **factor)  # type: ignore[arg-type]  # fmt: skip
+        return []
+    if type(before) is CubaLIF and "graded" not in before.step.parameters:
+        found[-1] = CubaLIF(
+            before.shape, alpha=before.alpha, beta=before.beta, threshold=before.threshold,
+            reset=before.reset, reset_delay=False, **factor,  # type: ignore[arg-type]
+        )  # fmt: skip
+        return []
+    return layers
 
 
 def _recurrent(

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from neurosim.bridge.connections import DelayedLinear, Linear
+from neurosim.bridge.connections import Conv1d, Conv2d, DelayedLinear, Linear
 from neurosim.bridge.neurons.leaky_integrator import LI
 from neurosim.bridge.neurons.lif import LIF
 from neurosim.bridge.neurons.synaptic import CubaLIF
@@ -129,10 +129,10 @@ class Reader:
         return layer
 
     def _conv2d(self, name: str, node: Any, shape: Shape) -> list[nn.Module]:
-        return self._convolution(nn.Conv2d, name, node, shape, 2)
+        return self._convolution(Conv2d, name, node, shape, 2)
 
     def _conv1d(self, name: str, node: Any, shape: Shape) -> list[nn.Module]:
-        return self._convolution(nn.Conv1d, name, node, shape, 1)
+        return self._convolution(Conv1d, name, node, shape, 1)
 
     def _convolution(
         self, make: Callable[..., Any], name: str, node: Any, shape: Shape, n: int

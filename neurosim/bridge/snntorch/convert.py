@@ -9,7 +9,7 @@ from typing import Any, Literal
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from neurosim.bridge.connections import Linear
+from neurosim.bridge.connections import Conv1d, Conv2d, Linear
 from neurosim.bridge.container import Sequential
 from neurosim.bridge.layer import Layer
 from neurosim.bridge.neurons.base import Neuron
@@ -19,6 +19,9 @@ from neurosim.bridge.snntorch.neurons import layer_of, snntorch_package, to_neur
 from neurosim.bridge.snntorch.trace import Trace, traced
 from neurosim.errors import ParameterError
 
+#: Connections of torch by those of ours, which use that spikes are sparse, and the reverse.
+_PLAIN: dict[type, type] = {Linear: nn.Linear, Conv1d: nn.Conv1d, Conv2d: nn.Conv2d}
+_SPARSE = {plain: ours for ours, plain in _PLAIN.items()}
 #: A module of a network with its name.
 Named = tuple[str, nn.Module]
 
@@ -33,9 +36,9 @@ def from_snntorch(
 ) -> Sequential:
     """Return the fused model that computes what a network of snnTorch does.
 
-    Neurons become layers that run all time steps in one kernel; `nn.Linear` becomes `Linear`,
-    which uses that spikes are sparse; other modules of torch are applied to all steps at once
-    (those with `BatchNorm`, in training, step by step: see `EachStep`).
+    Neurons become layers that run all time steps in one kernel; `nn.Linear` and convolutions become
+    `Linear`, `Conv1d` and `Conv2d`, which use that spikes are sparse; other modules of torch are
+    applied to all steps at once (those with `BatchNorm`, in training, step by step: `EachStep`).
 
     Parameters
     ----------
@@ -227,18 +230,25 @@ def _converted(name: str, module: nn.Module, copied: bool) -> nn.Module:
             "wrap it in SnnTorchNeuron, or build a Sequential."
         )
     module = copying.deepcopy(module) if copied else module
-    if type(module) is nn.Linear and not module._forward_hooks and not module._forward_pre_hooks:
-        return _sparse_linear(module)
+    if type(module) in _SPARSE and not module._forward_hooks and not module._forward_pre_hooks:
+        return _remade(module, _SPARSE[type(module)])
     if any(isinstance(m, _BatchNorm) for m in module.modules()):
         return EachStep(module)
     return module
 
 
-def _sparse_linear(module: nn.Linear) -> Linear:
-    """Return our Linear with the same parameters."""
-    linear = Linear(module.in_features, module.out_features, module.bias is not None, device="meta")
-    linear.weight, linear.bias = module.weight, module.bias
-    return linear
+def _remade(module: Any, make: Any) -> nn.Module:
+    """Return a connection of another class with the same parameters."""
+    if isinstance(module, nn.Linear):
+        sizes: tuple[Any, ...] = (module.in_features, module.out_features)
+        options: dict[str, Any] = {}
+    else:
+        sizes = (module.in_channels, module.out_channels, module.kernel_size)
+        names = ("stride", "padding", "dilation", "groups", "padding_mode")
+        options = {name: getattr(module, name) for name in names}
+    made: Any = make(*sizes, bias=module.bias is not None, device="meta", **options)
+    made.weight, made.bias = module.weight, module.bias
+    return made  # type: ignore[no-any-return]
 
 
 def _membrane(layer: nn.Module) -> nn.Module:
@@ -267,12 +277,8 @@ def _returned(name: str, module: nn.Module, *, last: bool, copied: bool) -> nn.M
         module = module.module
     if isinstance(module, Neuron | Recurrent):
         return to_neuron(module, where, output=last, copied=copied)
-    if type(module) is Linear:
-        plain = nn.Linear(
-            module.in_features, module.out_features, module.bias is not None, device="meta"
-        )
-        plain.weight, plain.bias = module.weight, module.bias
-        module = plain
+    if type(module) in _PLAIN:
+        module = _remade(module, _PLAIN[type(module)])
     elif isinstance(module, Layer):
         raise ParameterError(
             f"{where}: {module!r} takes whole sequences; snnTorch has no counterpart of it."
