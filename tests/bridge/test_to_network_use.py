@@ -131,6 +131,7 @@ def test_the_report_says_what_became_of_every_module():
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Dropout(), nn.Flatten(), nn.Linear(8, 3))
     model = Sequential(*net, LIF(beta=0.9, reset="zero_all"))
     converted = to_network(model, 1.0, input_shape=(1, 4, 4))
+    assert repr(converted).startswith("Conversion(16 inputs, 3 neurons")
     text = str(converted)
     assert "16 inputs, 3 neurons in 1 layers, 48 synapses, dt = 1 ms, output '4'" in text
     assert "left out: it does nothing in evaluation mode" in text

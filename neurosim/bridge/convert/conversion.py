@@ -100,6 +100,9 @@ class Conversion:
         given = samples_of(samples, self.input_shape, self.dt, n_steps, sensor_size)
         return run_samples(self, given, engine, tuple(membranes))
 
+    def __repr__(self) -> str:
+        return f"Conversion({self._title()})"
+
     def __str__(self) -> str:
         rows = [("module", "type", "in the network"), *self.modules]
         width = [max(len(r[k]) for r in rows) for k in range(2)]
