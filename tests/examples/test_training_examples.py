@@ -1,5 +1,6 @@
 """The examples that train: they run at small size, on every data set, and keep what they found."""
 
+import functools
 import json
 
 import numpy as np
@@ -13,6 +14,14 @@ import spoken_digits  # noqa: E402
 import spoken_digits_engine  # noqa: E402
 
 from neurosim import bridge, datasets  # noqa: E402
+
+
+@pytest.fixture(scope="module", autouse=True)
+def read_once():
+    """Unpacking the recordings takes 2 s; no test changes them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets, "SpokenDigits", functools.cache(datasets.SpokenDigits))
+        yield
 
 
 @pytest.fixture(scope="module")
