@@ -603,3 +603,12 @@ def test_networks_of_snntorch_are_written_as_what_they_compute():
     assert type(bridge.to_nir(wrapped, dt=1e-4).nodes["1_li"]) is nir.LI
     with pytest.raises(ParameterError, match="NIR has no reset by subtraction"):
         bridge.to_nir(nn.Sequential(nn.Linear(4, 3), snn.Leaky(0.9, init_hidden=True)), dt=1e-4)
+
+
+def test_a_file_becomes_a_network_of_the_event_engine(tmp_path: Path):
+    net = network("Recurrent").double()
+    _, model = through_file(net, tmp_path / "net.nir")
+    x = (torch.rand(T, B, 4) < 0.4).double()
+    expected = net(x)[0].detach().numpy()
+    assert 0.02 < expected.mean() < 0.9
+    assert np.array_equal(bridge.to_network(model, 1.0).run(x).output, expected)

@@ -72,7 +72,8 @@ def from_nir(
 
     Notes
     -----
-    ``to_network(from_nir(path, dt=...), dt)`` is the network of the event engine.
+    ``to_network(from_nir(path, dt=1e-3), 1.0)`` is a network of the event engine, whose dt is in
+    ms.
 
     Examples
     --------
