@@ -192,3 +192,36 @@ def test_parrots_with_too_many_spikes(threads):
             simulation.run(20.0)
     np.testing.assert_allclose(simulation.results.spikes["parrots"].times, [3.0] * 3)
     assert len(simulation.results.spikes["source"]) == 2201
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_silence_costs_no_calls_and_decides_alike(threads, monkeypatch):
+    """A burst, then 20 s of nothing: decisions are those of a run that is cut everywhere."""
+
+    def simulation():
+        net = ns.Network()
+        times = np.concatenate([np.arange(1.0, 300.0, 0.5), [25_000.0]])
+        source = net.population(
+            50, ns.models.spike_source(times=np.tile(times, 50), ids=np.repeat(np.arange(50), 599)),
+            name="source",
+        )  # fmt: skip
+        cells = net.population(200, ns.models.iaf_psc_exp(), name="cells")
+        net.connect(source, cells, ns.FixedIndegree(20), weight=60.0, delay=1.5)
+        engine = ns.CPU(threads=threads)
+        return ns.Simulation(net, record=[ns.Spikes(cells)], engine=engine, seed=1)
+
+    calls = []
+    module = neurosim.engines.cpu.runner
+    original = module.run_thread
+    monkeypatch.setattr(module, "run_thread", lambda *a: calls.append(a[2:4]) or original(*a))
+    whole, cut = simulation(), simulation()
+    whole.run(25_100.0)
+    silent = [c for c in calls if c[0] > 8_192 and c[1] < 249_000]
+    assert not silent  # asleep since the decision at step 6,144
+    for stop in np.diff([0.0, 100.3, 299.9, 500.0, 7000.0, 7000.1, 24_999.9, 25_001.0, 25_100.0]):
+        cut.run(stop)
+    assert len(whole.results.spikes["cells"]) > 1000
+    assert_identical(whole, cut)
+    runners = whole._runner, cut._runner
+    assert runners[0].window_start == runners[1].window_start
+    assert runners[0].event == runners[1].event

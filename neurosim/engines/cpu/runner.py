@@ -18,7 +18,7 @@ from neurosim.engines.cpu.kernels import layout as L
 from neurosim.engines.cpu.kernels.driver import run_thread
 from neurosim.engines.cpu.options import CPU, LONGEST_STRIDE
 from neurosim.engines.cpu.partition import partition
-from neurosim.engines.cpu.strategy import next_decision, should_sleep
+from neurosim.engines.cpu.strategy import last_decision, next_decision, should_sleep
 from neurosim.engines.cpu.synapses import (
     build_bundles,
     check_memory,
@@ -80,6 +80,7 @@ class CpuRunner(Runner):
         ).reshape(2, threads, len(plan.populations))
         self._pool = ThreadPoolExecutor(threads - 1, "neurosim") if threads > 1 else None
         self._step = self._drained = 0
+        self._next_due = 0  # the step before which nothing happens, if known
         self._chunk = 64
         self.window: dict[int, int] = {}
         self.window_start = 0
@@ -141,6 +142,7 @@ class CpuRunner(Runner):
             elif t.pops[index, L.P_EVENT]:
                 t.wake(index, self._step)
         self.event[index] = event
+        self._next_due = 0
         self._note_dense_bundles()
 
     def _note_dense_bundles(self) -> None:
@@ -203,6 +205,9 @@ class CpuRunner(Runner):
                 f"t = {stop:g} ms is step {last}, but steps are counted up to {L.FOREVER - 1}; use "
                 "a larger dt or begin a new simulation."
             )
+        self._skip_silence(last)
+        if self._step == last:
+            return
         until = min(last, self._step + self._chunk, next_decision(self._step))
         until = min(until, self._step + min(t.records.room() for t in self.threads))
         if self._compiling is not None:
@@ -218,6 +223,7 @@ class CpuRunner(Runner):
             future.result()
         failed = self._shared[L.H_FAILED :]
         self._step = int(failed[failed > 0].min(initial=self._step))
+        self._next_due = int(self._shared[L.H_NEXT])
         self._check_failures()
         elapsed = time.perf_counter() - started
         self.seconds["run"] += elapsed
@@ -227,6 +233,24 @@ class CpuRunner(Runner):
             self._chunk //= 2
         if self.options.strategy == "auto" and self._step == next_decision(first):
             self._reconsider()
+
+    def _skip_silence(self, last: int) -> None:
+        """Go to the step before the next one at which anything happens, at most to `last`.
+
+        Decisions that are due meanwhile are taken until one has seen no event; later ones would
+        see none either.
+        """
+        quiet = min(last, self._next_due - 1)
+        while self._step < quiet:
+            self._step = min(quiet, next_decision(self._step))
+            if self.options.strategy != "auto" or self._step != last_decision(self._step):
+                continue
+            before = self.window
+            self._reconsider()
+            if self._next_due == 0:  # a population woke
+                return
+            if self.window == before:
+                self._step, self.window_start = quiet, last_decision(quiet)
 
     def _arguments(self, t: Thread, first: int, last: int) -> tuple[Any, ...]:
         return (
@@ -352,12 +376,14 @@ class CpuRunner(Runner):
 
     def reset(self) -> None:
         """Put neurons back to their initial states and drop input in flight; time goes on."""
+        self._next_due = 0
         for t in self.threads:
             t.reset(self._step, self.event)
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a saved state."""
         self._step = self._drained = int(state["step"])
+        self._next_due = 0
         checkpoint.restore(self, state)
         self._before = {k: int(state["counters"].get(k, 0)) for k in self.COUNTED}
         self._reached_before = {k: int(v) for k, v in state.get("reached", {}).items()}

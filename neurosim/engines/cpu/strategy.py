@@ -25,6 +25,19 @@ def next_decision(step: int) -> int:
     return (step // _DECISIONS[-1] + 1) * _DECISIONS[-1]
 
 
+def last_decision(step: int) -> int:
+    """Return the last step up to `step` at which strategies are reconsidered; 0 before the first.
+
+    Examples
+    --------
+    >>> [last_decision(s) for s in (0, 64, 300, 1024, 5000)]
+    [0, 64, 256, 1024, 4096]
+    """
+    if step >= _DECISIONS[-1]:
+        return step // _DECISIONS[-1] * _DECISIONS[-1]
+    return max((d for d in _DECISIONS if d <= step), default=0)
+
+
 def should_sleep(sleeping: bool, n: int, reached: float) -> bool:
     """Return whether a population of n neurons should use the event strategy.
 

@@ -163,11 +163,13 @@ def run_steps(
         )  # fmt: skip
         if atomic_load(stop_address + 64 * parity) > 0:
             last = end
-        step = last + 1
+        step = L.FOREVER
         for thread in range(threads):
             step = min(step, due[parity, thread * 8])
         if step > last:
             break
+    if me == 0:
+        shared[L.H_NEXT] = step
     for slot in range(slots):
         empty_list(ring, slot, lists)
     return last

@@ -73,8 +73,9 @@ S_COLUMNS = 2
 R_POPULATION, R_STATE, R_IDS, R_N, R_EVERY, R_OUT, R_ROW, R_PEEK_FN = range(8)
 R_COLUMNS = 8
 
-# shared by the threads, a cache line apart (two stop flags); then each thread's step that failed
-H_BARRIER, H_STOP, H_FAILED = 0, 8, 24
+# shared by the threads, a cache line apart (two stop flags); when there is something to do next;
+# then each thread's step that failed
+H_BARRIER, H_STOP, H_NEXT, H_FAILED = 0, 8, 23, 24
 
 #: Refractory end of padding neurons: they never spike.
 FOREVER = 2**31 - 1
