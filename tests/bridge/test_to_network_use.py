@@ -208,3 +208,16 @@ def test_errors_of_inputs(model, x):
         assert text in str(error.value)
     with pytest.raises(ParameterError, match="give input_shape="):
         to_network(Sequential(nn.Conv2d(1, 2, 3), neurons()), 1.0)
+
+
+def test_factors_of_an_imported_graph():
+    from neurosim.bridge.nir import Scale
+
+    torch.manual_seed(4)
+    net = Sequential(
+        Linear(5, 4), LIF(beta=0.8), Scale(torch.rand(4) + 0.5), Linear(4, 3), LI(beta=0.9)
+    )
+    net = net.double()
+    x = (torch.rand(30, 2, 5) < 0.4).double()
+    run = to_network(net, dt=1.0).run(x)
+    assert np.allclose(run.output, net(x)[0].detach().numpy(), atol=1e-10)

@@ -20,6 +20,7 @@ from neurosim.bridge.layer import Layer
 from neurosim.bridge.neurons.base import Neuron
 from neurosim.bridge.neurons.leaky_integrator import LI
 from neurosim.bridge.neurons.recurrent import Recurrent
+from neurosim.bridge.nir.scale import Scale
 from neurosim.bridge.snntorch.each_step import EachStep, MembraneOutput
 from neurosim.errors import ConversionError, ParameterError
 
@@ -28,7 +29,7 @@ AFFINE: tuple[type[nn.Module], ...] = (
     nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d,
     nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d,
     nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.ZeroPad1d, nn.ZeroPad2d, nn.Upsample,
-    nn.PixelShuffle, nn.PixelUnshuffle,
+    nn.PixelShuffle, nn.PixelUnshuffle, Scale,
 )  # fmt: skip
 _RESHAPES = (nn.Flatten, nn.Unflatten)
 _IDENTITIES = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
