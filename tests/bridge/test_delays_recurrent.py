@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import io
+
 import pytest
 import torch
+from torch import nn
 
-from neurosim.bridge import ALIF, LIF, DelayedLinear, Recurrent
+from neurosim.bridge import ALIF, LIF, CubaLIF, DelayedLinear, Recurrent, Sequential, reset
 from neurosim.errors import ParameterError
 
 
@@ -87,6 +91,92 @@ def test_a_sequence_may_be_cut_anywhere(lengths):
     assert torch.equal(whole[0], pieces[0])
     for a, b in zip(whole[1:], pieces[1:], strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-10)
+
+
+def stateful(neuron, fused=True, **options):
+    """A stateful layer, and one that is not, with the same weights and delays."""
+    torch.manual_seed(0)
+    options = {"bias": True, "dtype": torch.float64} | options
+    connection = DelayedLinear(12, 12, 9, **options)
+    keeping = Recurrent(neuron, connection, stateful=True)
+    plain = Recurrent(copy.deepcopy(neuron), connection)
+    if not fused:
+        keeping._fuses = plain._fuses = lambda x: False
+    return keeping, plain
+
+
+#: Chunks of a sequence of 40 steps, also shorter than the longest delay of 9 steps.
+CHUNKS = [(20, 20), (17, 23), (3, 1, 36), (1, 39), (8, 1, 1, 1, 9, 20), (1,) * 12 + (28,), (0, 40)]
+
+
+@pytest.mark.parametrize("chunks", CHUNKS)
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("kind", ["synapse", "axon"])
+def test_a_stateful_layer_keeps_what_is_on_its_way(chunks, fused, kind):
+    keeping, plain = stateful(CubaLIF(alpha=0.5, beta=0.875), fused, kind=kind)
+    x = drive()
+    whole, final = plain(x)
+    parts = [keeping(part)[0] for part in x.split(chunks)]
+    assert 0.05 < float(whole.detach().mean()) < 0.5, "the neurons fire"
+    assert torch.equal(torch.cat(parts), whole)
+    _, end = keeping(x[:0])
+    assert torch.equal(end["connection"]["tail"], final["connection"]["tail"])
+    reset(keeping)
+    assert torch.equal(keeping(x)[0], whole), "nothing is left after a reset"
+
+
+@pytest.mark.parametrize("chunks", [(17, 23), (3, 1, 36)])
+def test_gradients_of_a_later_call_are_those_of_a_given_state(chunks):
+    keeping, plain = stateful(LIF(beta=0.875))
+    *before, last = drive().split(chunks)
+    state = None
+    for part in before:
+        keeping(part)
+        _, state = plain(part, state)
+    cut = {k: v.detach() for k, v in state.items() if k != "connection"}
+    cut["connection"] = {"tail": state["connection"]["tail"].detach()}
+    kept = derivatives(keeping, lambda x: keeping(x)[0], last)
+    given = derivatives(plain, lambda x: plain(x, cut)[0], last)
+    for a, b in zip(kept, given, strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_delay_line_travels_in_state_dict_pickles_and_copies():
+    keeping, plain = stateful(LIF(beta=0.875))
+    x = drive()
+    whole = plain(x)[0]
+    keeping(x[:17])
+    saved = copy.deepcopy(keeping.state_dict())
+    assert saved["running_connection/tail"].shape == (9, 5, 12)
+    file = io.BytesIO()
+    torch.save(keeping, file)
+    file.seek(0)
+    fresh = stateful(LIF(beta=0.875))[0]
+    fresh.load_state_dict(saved)
+    others = (fresh, copy.deepcopy(keeping), torch.load(file, weights_only=False))
+    for layer in (*others, keeping):
+        assert torch.equal(layer(x[17:])[0], whole[17:])
+    # what was saved before any input starts afresh, also in a layer that has a past
+    keeping.load_state_dict(stateful(LIF(beta=0.875))[0].state_dict())
+    assert torch.equal(keeping(x)[0], whole)
+
+
+def test_the_state_of_any_connection_is_kept():
+    torch.manual_seed(0)
+    chain = Sequential(
+        DelayedLinear(12, 6, 5), LIF(beta=0.5, threshold=0.1), nn.Linear(6, 12, bias=False)
+    )
+    keeping, plain = (
+        Recurrent(LIF(beta=0.875), chain, stateful=True),
+        Recurrent(LIF(beta=0.875), chain),
+    )
+    x = drive(dtype=torch.float32)
+    whole = plain(x)[0]
+    silent = LIF(beta=0.875)(x)[0]
+    assert not torch.equal(whole, silent), "the recurrence matters"
+    parts = [keeping(part)[0] for part in x.split((7, 2, 31))]
+    assert torch.equal(torch.cat(parts), whole)
+    assert "running_connection/1/mem" in keeping.state_dict()
 
 
 def test_threads_change_no_bit():

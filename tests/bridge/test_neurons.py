@@ -15,6 +15,7 @@ from torch import nn
 
 from neurosim import bridge
 from neurosim.bridge import surrogate
+from neurosim.bridge.layer import Layer
 from neurosim.errors import ParameterError, UnknownNameError
 
 T, B, N = 20, 4, 6
@@ -268,8 +269,19 @@ def test_recurrence_with_delays_carries_what_is_on_its_way():
     assert torch.equal(out, expected)
     out.sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in layer.parameters())
-    with pytest.raises(ParameterError, match="state 'connection' of the connection cannot be kept"):
-        bridge.Recurrent(bridge.LIF(beta=0.9), delayed, stateful=True)(x)
+
+
+def test_a_state_that_is_no_tensor_cannot_be_kept():
+    class Echo(Layer):
+        """A connection that counts its calls."""
+
+        def forward(self, x, state=None):
+            return x, {"calls": (state or {"calls": 0})["calls"] + 1}
+
+    x = current(T, B, N)
+    assert bridge.Recurrent(bridge.LIF(beta=0.9), Echo())(x)[1]["connection"] == {"calls": T}
+    with pytest.raises(ParameterError, match="state 'connection/calls' is a int, which cannot be"):
+        bridge.Recurrent(bridge.LIF(beta=0.9), Echo(), stateful=True)(x)
 
 
 def test_event_batches_enter_a_sequential():

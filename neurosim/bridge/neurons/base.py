@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -13,6 +13,13 @@ from torch import nn
 from neurosim.bridge.kernels.function import Fused, Tensors
 from neurosim.bridge.kernels.step import Step, loop
 from neurosim.bridge.layer import Layer, State
+from neurosim.bridge.neurons.running import (
+    adopt_shapes,
+    clear_running,
+    declare_running,
+    keep_running,
+    running_states,
+)
 from neurosim.bridge.surrogate import Surrogate, resolve
 from neurosim.errors import ParameterError, unknown_name
 
@@ -68,8 +75,7 @@ class Neuron(Layer):
         self.spike_grad = resolve(spike_grad)
         self.stateful = stateful
         if stateful:
-            for name in step.states:
-                self.register_buffer(_running(name), torch.zeros(0))
+            declare_running(self, step.states)
         if not isinstance(self.spike_grad, Surrogate):
             warnings.warn(
                 f"{self!r}: spike_grad = {spike_grad!r} is not a formula of neurosim or snnTorch "
@@ -202,7 +208,7 @@ class Neuron(Layer):
     def reset_state(self) -> None:
         """Forget the running state."""
         if self.stateful:
-            clear_running(self, self.step.states)
+            clear_running(self)
 
     def extra_repr(self) -> str:
         """Return what the representation shows between the parentheses."""
@@ -260,18 +266,14 @@ class Neuron(Layer):
                 f"{self!r}: the state is a {type(state).__name__}; a dict of tensors such as the "
                 f"one that the layer returned is needed, with {', '.join(step.states)}."
             )
-        states = {}
         for name in state or {}:
             if name not in step.states:
                 raise unknown_name("state", name, step.states, repr(self))
-        for name in step.states:
-            value = self.initial(name)
-            if state is not None and name in state:
-                value = state[name]
-            elif state is None and self.stateful and getattr(self, _running(name)).numel():
-                value = getattr(self, _running(name))
-            states[name] = self.fitted(name, value, like)
-        return states
+        given = running_states(self) if state is None else state
+        return {
+            name: self.fitted(name, given[name] if name in given else self.initial(name), like)
+            for name in step.states
+        }
 
     def fitted(self, name: str, value: Any, like: torch.Tensor) -> torch.Tensor:
         """Return a state with the type of an input [T, B, *shape] and the shape [B, *shape].
@@ -305,7 +307,8 @@ class Neuron(Layer):
             ) from error
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *arguments: Any) -> None:
-        adopt_shapes(self, self.step.states if self.stateful else (), state_dict, prefix)
+        if self.stateful:
+            adopt_shapes(self, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *arguments)
 
 
@@ -321,37 +324,6 @@ def _checked_shape(layer: str, shape: Any) -> tuple[int, ...] | None:
             "named: LIF(128, beta=0.9)."
         )
     return sizes
-
-
-def _running(state: str) -> str:
-    return f"running_{state}"
-
-
-def keep_running(layer: nn.Module, states: Mapping[str, Any]) -> None:
-    """Store states in the buffers of a stateful layer, cut from the graph."""
-    for name, value in states.items():
-        if not isinstance(value, torch.Tensor):
-            raise ParameterError(
-                f"{layer!r}: the state {name!r} of the connection cannot be kept; pass states "
-                "explicitly instead of stateful=True."
-            )
-        setattr(layer, _running(name), value.detach().clone())
-
-
-def clear_running(layer: nn.Module, names: Iterable[str]) -> None:
-    """Empty the buffers of a stateful layer."""
-    for name in names:
-        setattr(layer, _running(name), getattr(layer, _running(name)).new_zeros(0))
-
-
-def adopt_shapes(
-    layer: nn.Module, names: Iterable[str], state_dict: Mapping[str, Any], prefix: str
-) -> None:
-    """Give running states the shapes of saved ones, before those are copied into them."""
-    for name in names:
-        saved = state_dict.get(prefix + _running(name))
-        if saved is not None:
-            setattr(layer, _running(name), torch.empty_like(saved))
 
 
 def _run(

@@ -12,9 +12,16 @@ from neurosim.bridge.connections.delays import DelayedLinear
 from neurosim.bridge.kernels.function import Fused, Tensors
 from neurosim.bridge.kernels.step import Step
 from neurosim.bridge.layer import Layer, State
-from neurosim.bridge.neurons.base import Neuron, adopt_shapes, clear_running, keep_running
+from neurosim.bridge.neurons.base import Neuron
 from neurosim.bridge.neurons.delayed_recurrence import delayed_recurrent
 from neurosim.bridge.neurons.recurrence import recurrent
+from neurosim.bridge.neurons.running import (
+    adopt_shapes,
+    clear_running,
+    declare_running,
+    keep_running,
+    running_states,
+)
 from neurosim.bridge.surrogate import Surrogate
 from neurosim.errors import ParameterError
 
@@ -34,7 +41,8 @@ class Recurrent(Layer):
         ``nn.Conv2d``, or another layer of this package: the neurons are then stepped through
         time.
     stateful : bool, default False
-        As in `Neuron`; that of `neuron` must be False.
+        As in `Neuron`; that of `neuron` must be False. The state of the connection (such as the
+        spikes that are still on their way) is kept, too.
 
     Raises
     ------
@@ -71,8 +79,8 @@ class Recurrent(Layer):
         else:
             self.connection = None
             self._hold_V(connection)
-        for name in (*neuron.step.states, "spk") if stateful else ():
-            self.register_buffer(f"running_{name}", torch.zeros(0))
+        if stateful:
+            declare_running(self, (*neuron.step.states, "spk"))
 
     def _hold_V(self, V: Any) -> None:
         if not isinstance(V, torch.Tensor):
@@ -108,7 +116,7 @@ class Recurrent(Layer):
         ParameterError
             For a tensor of wrong shape or type.
         """
-        given = dict(state) if state is not None else self._running()
+        given = dict(running_states(self) if state is None else state)
         before = given.pop("spk", None)
         inner = given.pop("connection", None)
         if self.connection is None:
@@ -127,19 +135,12 @@ class Recurrent(Layer):
     def reset_state(self) -> None:
         """Forget the running state."""
         if self.stateful:
-            clear_running(self, (*self.neuron.step.states, "spk"))
+            clear_running(self)
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *arguments: Any) -> None:
-        names = (*self.neuron.step.states, "spk") if self.stateful else ()
-        adopt_shapes(self, names, state_dict, prefix)
+        if self.stateful:
+            adopt_shapes(self, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *arguments)
-
-    def _running(self) -> dict[str, Any]:
-        if not self.stateful:
-            return {}
-        names = (*self.neuron.step.states, "spk")
-        kept = {n: getattr(self, f"running_{n}") for n in names}
-        return {n: v for n, v in kept.items() if v.numel()}
 
     def _fuses(self, x: torch.Tensor) -> bool:
         """Whether the recurrence can run in the kernel."""
@@ -215,7 +216,7 @@ class Recurrent(Layer):
                 current = like + connection.bias
             first, taps = connection.synapses()
             outputs, final = delayed_recurrent(
-                Fused(neuron.step, surrogate), current.reshape(len(like), -1), taps.to(like),
+                Fused(neuron.step, surrogate), current.reshape(len(like), start.numel()), taps.to(like),
                 first, ready.coefficients, {k: v.reshape(-1) for k, v in ready.states.items()},
             )  # fmt: skip
         spikes = outputs[0].reshape(like.shape)
