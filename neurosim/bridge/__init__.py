@@ -35,7 +35,7 @@ _LAZY: dict[str, str] = {
     "LI": "neurosim.bridge.neurons",
     "LIF": "neurosim.bridge.neurons",
     "Lapicque": "neurosim.bridge.neurons",
-    "ModelNeuron": "neurosim.bridge.neurons",
+    "ModelNeuron": "neurosim.bridge.neurons.model_neuron",
     "Neuron": "neurosim.bridge.neurons",
     "Recurrent": "neurosim.bridge.neurons",
     "reset": "neurosim.bridge.neurons",

@@ -6,6 +6,7 @@ import copy
 import pickle
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -335,6 +336,7 @@ def test_a_compiled_model_gives_the_same():
 #: In a process of its own: ending a process group that other Python threads surround can hang.
 DISTRIBUTED = """
 import sys
+import warnings
 import torch
 from torch import distributed, nn
 
@@ -410,3 +412,20 @@ def test_a_surrogate_that_is_no_formula_still_trains():
         ours = [torch.autograd.grad(layer(x)[0].square().sum(), x)[0]
                 for layer in (slow, make(spike_grad=surrogate.atan()))]  # fmt: skip
         assert torch.allclose(*ours, rtol=1e-10)
+
+
+def test_many_compiled_layers_are_called_as_they_are():
+    # more layers than the compiler keeps versions of a function; shapes and gradients change
+    net = bridge.Sequential(*(
+        part for k in range(10) for part in (nn.Linear(N, N), bridge.LIF(beta=0.5 + 0.04 * k))
+    ))  # fmt: skip
+    before = net(current(T, B, N))[0]
+    compiled = torch.compile(net, backend="eager")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")
+        for n in (T, T, T + 3):
+            x = current(n, B, N)
+            out = compiled(x)[0]
+            assert torch.equal(out, net(x)[0])
+            out.sum().backward()
+    assert torch.equal(compiled(current(T, B, N))[0], before)

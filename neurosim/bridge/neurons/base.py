@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from neurosim.bridge.eager import eager_only
 from neurosim.bridge.kernels.function import Fused, Tensors
 from neurosim.bridge.kernels.step import Step, loop
 from neurosim.bridge.layer import Layer, State
@@ -176,7 +177,7 @@ class Neuron(Layer):
                             for n, v in given.items()}  # fmt: skip
         return Ready(inputs, coefficients, self._start(step, state, like))
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    @eager_only
     def run(
         self,
         step: Step,

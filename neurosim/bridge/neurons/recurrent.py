@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from neurosim.bridge.connections.delays import DelayedLinear
+from neurosim.bridge.eager import eager_only
 from neurosim.bridge.kernels.function import Fused, Tensors
 from neurosim.bridge.kernels.step import Step
 from neurosim.bridge.layer import Layer, State
@@ -93,7 +94,7 @@ class Recurrent(Layer):
         else:
             self.register_buffer("V", V.detach().clone())
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    @eager_only
     def forward(
         self, x: torch.Tensor, state: State | None = None
     ) -> tuple[torch.Tensor, dict[str, Any]]:
@@ -215,9 +216,10 @@ class Recurrent(Layer):
             elif connection.bias is not None:
                 current = like + connection.bias
             first, taps = connection.synapses()
+            rows = current.reshape(len(like), start.numel())
             outputs, final = delayed_recurrent(
-                Fused(neuron.step, surrogate), current.reshape(len(like), start.numel()), taps.to(like),
-                first, ready.coefficients, {k: v.reshape(-1) for k, v in ready.states.items()},
+                Fused(neuron.step, surrogate), rows, taps.to(like), first, ready.coefficients,
+                {k: v.reshape(-1) for k, v in ready.states.items()},
             )  # fmt: skip
         spikes = outputs[0].reshape(like.shape)
         after: dict[str, Any] = {k: v.reshape(like.shape[1:]) for k, v in final.items()}
