@@ -1,9 +1,6 @@
-"""From a projection to its synapses: what every engine must generate, and the plain way to do it.
+"""From a projection to what engines generate synapses from, and the form they are read back in.
 
-Every draw is a Philox call with a counter ``(row, draw, purpose, 0)`` and the key of the
-projection. A *row* is a source, or a target for FixedIndegree; the other side is called *column*.
-The four words of one call make one synapse: words 0 and 3 its column, word 1 its weight, word 2
-its delay. So a row can be generated without the others, in any order and on any device.
+`neurosim.lower.expand` says which synapses that are.
 """
 
 from __future__ import annotations
@@ -17,22 +14,23 @@ from numpy.typing import NDArray
 
 from neurosim import random
 from neurosim.errors import DelayError
-from neurosim.lower.rows import Rows, plan_rows
-from neurosim.network.distributions import CONSTANT, Distribution, Lowered, draw
+from neurosim.network.distributions import CONSTANT, Distribution, Lowered
+from neurosim.network.explicit import Explicit
 from neurosim.network.projection import Projection
+from neurosim.network.rule import Rule
 from neurosim.network.rules import (
     AllToAll,
-    Explicit,
     FixedIndegree,
     FixedOutdegree,
     FixedProbability,
     FixedTotalNumber,
-    Rule,
 )
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
-EDGE = 0  # third counter word of the draws that make synapses; lower/rows.py has the others
+Mask = NDArray[np.bool_]
+_BLOCK = 1 << 14  # delays checked at a time, so that what is computed of them stays in the cache
+_TOLERANCE = 1e-6  # of a step
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,9 +53,9 @@ class ConnectionSpec:
         Which pairs are connected.
     weight : Lowered or (n_synapses,) float64
         Weights in the receptor's unit, with their signs; an array with Explicit only.
-    delay : Lowered or (n_synapses,) int64 or float64
-        What to draw delays [ms] from, or given delays in steps (with Explicit only; in ms in
-        continuous time). One delay for all is a ``CONSTANT`` in ms, already checked.
+    delay : Lowered or (n_synapses,) float64
+        What to draw delays [ms] from, or given delays [ms], already checked (with Explicit only).
+        One delay for all is a ``CONSTANT``, also checked.
     dt : float or None
         Step [ms]; None in continuous time, where delays are not rounded.
     key : tuple of int
@@ -80,7 +78,7 @@ class ConnectionSpec:
     same: bool
     rule: Rule
     weight: Lowered | F64
-    delay: Lowered | I64 | F64
+    delay: Lowered | F64
     dt: float | None
     key: tuple[int, int]
     receptors: tuple[int, int]
@@ -189,32 +187,40 @@ def _lowered(value: float | Distribution) -> Lowered:
     return value.lower() if isinstance(value, Distribution) else Lowered(CONSTANT, value)
 
 
-def _given_delay(
-    delay: float | F64, dt: float | None, rounding: bool, name: str
-) -> Lowered | I64 | F64:
-    """Check delays given as numbers [ms] against the grid; arrays become steps."""
-    if dt is None:  # that they are positive has been checked by connect
-        return delay if isinstance(delay, np.ndarray) else Lowered(CONSTANT, float(delay))
-    values = np.atleast_1d(delay)
-    steps = np.rint(values / dt)
-    short = steps < 1 if rounding else values < dt * (1 - 1e-6)
-    off_grid = np.abs(values / dt - steps) > 1e-6
+def _given_delay(delay: float | F64, dt: float | None, rounding: bool, name: str) -> Lowered | F64:
+    """Check delays given as numbers [ms] against the grid."""
+    if dt is not None:  # that they are positive has been checked by connect
+        _check_grid(np.atleast_1d(delay), dt, rounding, name)
+    return delay if isinstance(delay, np.ndarray) else Lowered(CONSTANT, float(delay))
+
+
+def _check_grid(values: F64, dt: float, rounding: bool, name: str) -> None:
+    """Raise DelayError if a delay is too short or not on the grid."""
+    blocks = (values[i : i + _BLOCK] for i in range(0, values.size, _BLOCK))
+    if not any(wrong.any() for block in blocks for wrong in _short_and_off(block, dt, rounding)):
+        return
+    short, off_grid = _short_and_off(values, dt, rounding)
     if short.any():
         raise DelayError(
             f"projection {name!r}: {_which(short, values)} shorter than the step dt = {dt:g} ms "
             f"(smallest {values.min():g}). Use delays of at least {dt:g} ms or a smaller dt."
         )
-    if off_grid.any() and not rounding:
-        raise DelayError(
-            f"projection {name!r}: {_which(off_grid, values)} not on the grid of dt = {dt:g} ms. "
-            "Use multiples of dt, or pass round_delays=True to connect."
-        )
-    if isinstance(delay, np.ndarray):
-        return steps.astype(np.int64)
-    return Lowered(CONSTANT, float(delay))
+    raise DelayError(
+        f"projection {name!r}: {_which(off_grid, values)} not on the grid of dt = {dt:g} ms. "
+        "Use multiples of dt, or pass round_delays=True to connect."
+    )
 
 
-def _which(wrong: NDArray[np.bool_], values: F64) -> str:
+def _short_and_off(values: F64, dt: float, rounding: bool) -> tuple[Mask, Mask]:
+    """Return which delays are shorter than a step, and which are off the grid and must not be."""
+    ratio = values / dt
+    steps = np.rint(ratio)
+    if rounding:
+        return steps < 1, np.zeros(0, np.bool_)
+    return values < dt * (1 - _TOLERANCE), np.abs(ratio - steps) > _TOLERANCE
+
+
+def _which(wrong: Mask, values: F64) -> str:
     if values.size == 1:
         return f"delay {values[0]:g} ms is"
     first = int(np.argmax(wrong))
@@ -251,121 +257,6 @@ def short_delay_error(
         f"even when rounded (smallest {smallest:.3g}, first from {pre} to {post}). Raise them, "
         f"for instance with low={spec.dt:g} in Normal(...), or lower dt."
     )
-
-
-def expand(spec: ConnectionSpec) -> Edges:
-    """Return all synapses of a projection, in plain NumPy.
-
-    Returns
-    -------
-    Edges
-        Ordered by source, then in the order of generation: by draw, or by target and draw for
-        FixedIndegree.
-
-    Raises
-    ------
-    DelayError
-        If a drawn delay rounds to less than one step.
-    """
-    rows = plan_rows(spec)
-    row, number, column = _columns(rows, spec.key)
-    _, word1, word2, _ = random.philox(row, number, EDGE, 0, *spec.key)
-    pre_view, post_view = (column, row) if rows.by_target else (row, column)
-    pre = pre_view if spec.pre_ids is None else spec.pre_ids[pre_view]
-    post = post_view if spec.post_ids is None else spec.post_ids[post_view]
-    weight = (
-        draw(spec.weight, word1) if isinstance(spec.weight, Lowered) else spec.weight[rows.order]
-    )
-    if isinstance(spec.delay, Lowered):
-        delay = draw(spec.delay, word2)
-        steps: I64 | F64 = delay
-        if spec.dt is not None:
-            steps = np.rint(delay / spec.dt).astype(np.int64)
-        short = np.flatnonzero(steps <= 0)
-        if short.size:
-            first = short[0]
-            raise short_delay_error(
-                spec, short.size, delay.size, delay.min(), int(pre[first]), int(post[first])
-            )
-    else:
-        steps = spec.delay[rows.order]
-    receptor = np.where(weight < 0, spec.receptors[1], spec.receptors[0]).astype(np.int64)
-    stored = (np.abs(weight) if spec.absolute else weight) + 0.0  # never -0.0
-    edges = Edges(pre, post, stored, steps, receptor)
-    return edges.take(np.argsort(pre, kind="stable"))
-
-
-def _columns(rows: Rows, key: tuple[int, int]) -> tuple[I64, I64, I64]:
-    """Return row, number of the draw, and column of every synapse, ordered by row and draw."""
-    if rows.mode == "skip":
-        return _skip_columns(rows, key)
-    if rows.mode == "unique":
-        return _unique_columns(rows, key)
-    row = np.repeat(np.arange(rows.n_rows), rows.degree)
-    start = np.cumsum(rows.degree) - rows.degree
-    number = np.arange(row.size) - np.repeat(start, rows.degree)
-    if rows.mode == "list":
-        return row, number, rows.columns[rows.order]
-    if rows.mode == "one":
-        return row, number, row
-    if rows.mode == "all":
-        return row, number, _around(number, rows.excluded[row])
-    return row, number, _drawn(rows, row, number, key)
-
-
-def _around(position: I64, excluded: I64) -> I64:
-    """Turn a position among the allowed columns into a column; `excluded` is -1 for none."""
-    return position + ((excluded >= 0) & (position >= excluded))
-
-
-def _drawn(rows: Rows, row: I64, number: I64, key: tuple[int, int]) -> I64:
-    """Return uniform draws of allowed columns."""
-    word0, _, _, word3 = random.philox(row, number, EDGE, 0, *key)
-    excluded = rows.excluded[row]
-    column = np.empty(row.size, np.int64)
-    for pool in (rows.n_columns, rows.n_columns - 1):
-        chosen = (rows.n_columns - (excluded >= 0)) == pool
-        column[chosen] = random.integer_below(pool, word0[chosen], word3[chosen])
-    return _around(column, excluded)
-
-
-def _skip_columns(rows: Rows, key: tuple[int, int]) -> tuple[I64, I64, I64]:
-    """Walk all rows in geometric skips: the gaps between the successes of independent trials."""
-    active = np.arange(rows.n_rows)
-    position = np.full(rows.n_rows, -1, np.int64)
-    parts: list[tuple[I64, I64, I64]] = []
-    number = 0
-    while active.size:
-        word0, _, _, word3 = random.philox(active, number, EDGE, 0, *key)
-        skip = np.floor(random.log(random.uniform53(word0, word3)) * rows.inverse_log)
-        position[active] += 1 + np.minimum(skip, rows.n_columns).astype(np.int64)
-        excluded = rows.excluded[active]
-        inside = position[active] < rows.n_columns - (excluded >= 0)
-        active, excluded = active[inside], excluded[inside]
-        parts.append((active, np.full(active.size, number), _around(position[active], excluded)))
-        number += 1
-    row, draws, column = (np.concatenate(part) for part in zip(*parts, strict=True))
-    order = np.argsort(row, kind="stable")
-    return row[order], draws[order], column[order]
-
-
-def _unique_columns(rows: Rows, key: tuple[int, int]) -> tuple[I64, I64, I64]:
-    """Draw in each row until it has `degree` different columns."""
-    parts: list[tuple[I64, I64, I64]] = [(np.empty(0, np.int64),) * 3]
-    for i in np.flatnonzero(rows.degree):
-        degree = int(rows.degree[i])
-        tries = degree
-        while True:
-            number = np.arange(tries)
-            column = _drawn(rows, np.full(tries, i), number, key)
-            _, first = np.unique(column, return_index=True)
-            if first.size >= degree:
-                break
-            tries *= 2
-        number = np.sort(first)[:degree]
-        parts.append((np.full(degree, i), number, column[number]))
-    row, draws, columns = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return row, draws, columns
 
 
 def count_estimate(spec: ConnectionSpec) -> tuple[float, int]:

@@ -7,20 +7,20 @@ from neurosim.network.distributions import (
     Normal,
     Uniform,
 )
+from neurosim.network.explicit import Explicit
 from neurosim.network.inputs import Injection, NoiseCurrent, PoissonInput, StepCurrent
 from neurosim.network.network import Network
 from neurosim.network.population import Population, PopulationView
 from neurosim.network.projection import Projection
 from neurosim.network.records import Spikes, State, Weights
+from neurosim.network.rule import Rule
 from neurosim.network.rules import (
     AllToAll,
-    Explicit,
     FixedIndegree,
     FixedOutdegree,
     FixedProbability,
     FixedTotalNumber,
     OneToOne,
-    Rule,
 )
 
 __all__ = [

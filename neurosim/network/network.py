@@ -11,6 +11,7 @@ import numpy as np
 
 from neurosim.errors import NetworkError, ParameterError, unknown_name
 from neurosim.network.checks import finite_number, finite_values, whole_number
+from neurosim.network.explicit import Explicit
 from neurosim.network.inputs import Injection, NoiseCurrent, PoissonInput, StepCurrent
 from neurosim.network.population import Population, PopulationView, Target
 from neurosim.network.projection import (
@@ -19,7 +20,8 @@ from neurosim.network.projection import (
     checked_weight,
     resolve_receptors,
 )
-from neurosim.network.rules import AllToAll, Explicit, Rule
+from neurosim.network.rule import Rule
+from neurosim.network.rules import AllToAll
 from neurosim.network.serial import fill_network, network_to_dict
 
 

@@ -10,8 +10,9 @@ import numpy as np
 from neurosim.errors import DelayError, NetworkError, ParameterError, unknown_name
 from neurosim.network.checks import Value, finite_values
 from neurosim.network.distributions import Distribution
+from neurosim.network.explicit import Explicit
 from neurosim.network.population import Target
-from neurosim.network.rules import Explicit, Rule
+from neurosim.network.rule import Rule
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 
 import neurosim.models as models
 from neurosim import random
-from neurosim.engines.cpu.build import Layout, build_bundle, edges_of
+from neurosim.engines.cpu.build import build_bundle
 from neurosim.engines.cpu.kernels import rng
 from neurosim.engines.cpu.partition import Partition
+from neurosim.engines.cpu.storage import Layout, edges_of
 from neurosim.errors import DelayError, NetworkSizeError
-from neurosim.lower.connectivity import Edges, expand, specify
+from neurosim.lower.connectivity import Edges, specify
+from neurosim.lower.expand import expand
 from neurosim.network import (
     AllToAll,
     Explicit,

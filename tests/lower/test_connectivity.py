@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 import neurosim.models as models
 from neurosim.errors import DelayError
-from neurosim.lower.connectivity import count_estimate, expand, specify
+from neurosim.lower.connectivity import count_estimate, specify
+from neurosim.lower.expand import expand
 from neurosim.network import (
     AllToAll,
     Explicit,

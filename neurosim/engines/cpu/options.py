@@ -109,7 +109,7 @@ def _shortest_delay(plan: Plan) -> float:
     for connection in plan.connections:
         delay = connection.spec.delay
         if isinstance(delay, np.ndarray):
-            steps.append(float(delay.min(initial=LONGEST_STRIDE)))
+            steps.append(float(delay.min(initial=np.inf)) / plan.dt)
         elif delay.kind in (CONSTANT, UNIFORM):
             steps.append(delay.p0 / plan.dt)
         else:

@@ -11,13 +11,13 @@ import numpy as np
 
 from neurosim.engines.base import Runner
 from neurosim.engines.cpu import checkpoint
-from neurosim.engines.cpu.build import edges_of
 from neurosim.engines.cpu.codegen import generate
 from neurosim.engines.cpu.compile import load
 from neurosim.engines.cpu.kernels import layout as L
 from neurosim.engines.cpu.kernels.driver import run_thread
 from neurosim.engines.cpu.options import CPU, LONGEST_STRIDE
 from neurosim.engines.cpu.partition import partition
+from neurosim.engines.cpu.storage import edges_of
 from neurosim.engines.cpu.strategy import last_decision, next_decision, should_sleep
 from neurosim.engines.cpu.synapses import (
     build_bundles,

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.engines.cpu.build import Layout, ThreadSynapses, build_bundle
+from neurosim.engines.cpu.build import build_bundle
 from neurosim.engines.cpu.kernels import layout as L
 from neurosim.engines.cpu.kernels.order import sort_by_delay
 from neurosim.engines.cpu.partition import Partition
+from neurosim.engines.cpu.storage import Layout, ThreadSynapses
 from neurosim.engines.cpu.tables import as_weights
 from neurosim.lower.connectivity import count_estimate
 from neurosim.lower.memory import gib, require_memory

@@ -10,9 +10,11 @@ import numpy as np
 
 from neurosim.engines.base import Runner
 from neurosim.engines.reference.neurons import Neurons
+from neurosim.engines.reference.plasticity import PlasticSynapses
 from neurosim.engines.reference.sources import given_counts, injected, poisson_counts
 from neurosim.errors import SimulationError
-from neurosim.lower.connectivity import Edges, count_estimate, expand
+from neurosim.lower.connectivity import Edges, count_estimate
+from neurosim.lower.expand import expand
 from neurosim.lower.memory import require_memory
 from neurosim.lower.plan import ConnectionPlan, Plan
 
@@ -56,6 +58,14 @@ class ReferenceRunner(Runner):
             p.index: Neurons(p.model, p.noise_key) for p in plan.populations if p.model is not None
         }
         self.connections = [_Connection(c, plan.populations[c.pre].n) for c in plan.connections]
+        self.plastic = {
+            c.plan.name: PlasticSynapses(
+                c.plan.plasticity, c.edges, plan.populations[c.plan.pre].n,
+                plan.populations[c.plan.post].n, plan.dt,
+            )
+            for c in self.connections
+            if c.plan.plasticity is not None
+        }  # fmt: skip
         slots = max(
             (int(c.edges.delay_steps.max()) for c in self.connections if len(c.edges)), default=1
         )
@@ -97,11 +107,15 @@ class ReferenceRunner(Runner):
             np.add.at(self.ring[i.population][slot, i.receptor], i.ids, i.weight * counts)
         spikes = [self._population_step(p.index, step, slot) for p in plan.populations]
         for connection in self.connections:
-            chosen = connection.of(spikes[connection.plan.pre])
             edges = connection.edges
+            if connection.plan.plasticity is None:
+                chosen = connection.of(spikes[connection.plan.pre])
+                weights = edges.weight[chosen]
+            else:
+                chosen, weights = self._plastic_step(connection.plan, step, spikes)
             slots = (step + edges.delay_steps[chosen]) % self.slots
             where = (slots, edges.receptor[chosen], edges.post[chosen])
-            np.add.at(self.ring[connection.plan.post], where, edges.weight[chosen])
+            np.add.at(self.ring[connection.plan.post], where, weights)
             self._counts["synaptic_events"] += chosen.size
         for p in self._recorded:
             self._spikes[p].append((step, spikes[p]))
@@ -109,6 +123,20 @@ class ReferenceRunner(Runner):
             if step % record.every == 0:
                 states = self.neurons[record.population].states
                 self._states[k].append(np.array([states[s][record.ids] for s in record.names]))
+
+    def _plastic_step(
+        self, c: ConnectionPlan, step: int, spikes: list[np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Advance a plastic projection; return what its synapses send."""
+        p, target = c.plasticity, self.neurons.get(c.post)
+        assert p is not None
+        emitted = np.zeros(0) if p.modulator is None else spikes[p.modulator]
+        if p.modulator_ids is not None:
+            emitted = emitted[np.isin(emitted, p.modulator_ids)]
+        return self.plastic[c.name].step(
+            step, spikes[c.pre], spikes[c.post], {} if target is None else target.states,
+            emitted.size,
+        )  # fmt: skip
 
     def _population_step(self, index: int, step: int, slot: int) -> np.ndarray:
         """Advance a population; return the ids of its spikes, ascending."""
@@ -153,6 +181,8 @@ class ReferenceRunner(Runner):
 
     def edges(self, name: str) -> Edges:
         """Return the synapses of a projection."""
+        if name in self.plastic:
+            return self.plastic[name].edges_now().by_target()
         return next(c.edges for c in self.connections if c.plan.name == name).by_target()
 
     def counters(self) -> dict[str, Any]:

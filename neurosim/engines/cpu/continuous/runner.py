@@ -14,8 +14,9 @@ from neurosim.engines.cpu.continuous.kernels import layout as L
 from neurosim.engines.cpu.continuous.kernels.loop import run, test_all
 from neurosim.engines.cpu.continuous.kernels.trains import draw_first
 from neurosim.errors import SimulationError
-from neurosim.lower.connectivity import Edges, expand
+from neurosim.lower.connectivity import Edges
 from neurosim.lower.continuous import ContinuousPlan
+from neurosim.lower.expand import expand
 
 _SLICE_SECONDS = 0.1
 #: What a checkpoint holds of each group of arrays.

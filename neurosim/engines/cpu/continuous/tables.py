@@ -9,8 +9,9 @@ import numpy as np
 
 from neurosim.engines.cpu.continuous.kernels import layout as L
 from neurosim.errors import NetworkSizeError
-from neurosim.lower.connectivity import count_estimate, expand
+from neurosim.lower.connectivity import count_estimate
 from neurosim.lower.continuous import ContinuousPlan, ContinuousPopulation, Trains
+from neurosim.lower.expand import expand
 from neurosim.lower.flow import NEVER, Flow
 from neurosim.lower.flow_tables import BASE, LEVELS, flow_tables
 from neurosim.lower.memory import available_bytes, gib

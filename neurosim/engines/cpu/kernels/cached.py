@@ -18,7 +18,6 @@ from numba import njit
 #: Modules outside the engine whose constants end up in compiled code.
 _CONSTANTS = (
     "neurosim.random",
-    "neurosim.lower.connectivity",
     "neurosim.lower.poisson",
     "neurosim.lower.rows",
     "neurosim.network.distributions",

@@ -1,6 +1,6 @@
 """Generation of synapses: every rule fills a batch of (row, column), `emit` puts it in place.
 
-What rows, columns and counters are is said in `neurosim.lower.connectivity`; the results equal
+What rows, columns and counters are is said in `neurosim.lower.expand`; the results equal
 those of `expand` there, bit for bit.
 
 A pass over the rows either counts or fills. While counting, ``pointers[t, s]`` gathers the number
@@ -12,12 +12,13 @@ Three functions generate rows: `known_rows`, `skip_rows`, `unique_rows`; the cal
 rule's mode, so that only what is needed is compiled. Their arguments:
 
 rows : int64 array, not empty
-    Rows of this task, ascending; consecutive for LIST.
+    Rows of this task, ascending.
 choice, values, place : Choice, Values, Place
 counting : bool
     Whether to count (first pass) or to fill (second pass).
-statistics : (4,) int64
-    Updated: number of delays below one step, row and column of the first, longest delay in steps.
+statistics : (N_STATISTICS,) int64
+    Updated: number of delays below one step, row, number and column of the first, longest delay
+    in steps.
 smallest : (1,) float64
     Updated: smallest delay below one step [ms].
 """
@@ -40,35 +41,31 @@ from neurosim.engines.cpu.kernels.rng import (
     philox_buffer,
     uniform53,
 )
-from neurosim.lower.connectivity import EDGE
-from neurosim.lower.rows import SOURCE
+from neurosim.lower.rows import EDGE, SOURCE
 
 _OPTIONS = {"error_model": "numpy", "nogil": True}
-DRAW, ALL, ONE, LIST, SKIP, UNIQUE = range(6)
-GIVEN = -1  # kind of weights and delays that are read from an array instead of drawn
-_BATCH = 512  # synapses at a time: all buffers stay in the first-level cache
+DRAW, ALL, ONE, SKIP, UNIQUE = range(5)
+GIVEN = -1  # kind of weights and delays that are not drawn (see `listed`)
+BATCH = 512  # synapses at a time: all buffers stay in the first-level cache
 _EDGE, _SOURCE, _ZERO = np.uint32(EDGE), np.uint32(SOURCE), np.uint32(0)
 _ZERO32 = np.float32(0.0)
 _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 _LONGEST = 2.0**40  # steps; limited before the conversion to int64, refused by the caller
 
 # statistics of a task: int64
-N_SHORT, SHORT_ROW, SHORT_COLUMN, LONGEST = range(4)
+N_SHORT, SHORT_ROW, SHORT_NUMBER, SHORT_COLUMN, LONGEST, N_STATISTICS = range(6)
 
 
 class Choice(NamedTuple):
     """How the rows of one projection choose their columns (see `neurosim.lower.rows.Rows`).
 
-    ``start[r]`` is the number of synapses in the rows before r; ``p`` the probability of SKIP.
+    ``p`` is the probability of SKIP.
     """
 
     mode: int
     n_columns: int
     degree: Any  # int64 (n_rows,)
-    start: Any  # int64 (n_rows,)
     excluded: Any  # int64 (n_rows,)
-    columns: Any  # int64 (n_synapses,) for LIST, in the user's order
-    order: Any  # int64 (n_synapses,) for LIST: positions in the user's arrays by row
     p: float
     inverse_log: float
 
@@ -79,10 +76,9 @@ class Values(NamedTuple):
     key0: Any  # uint32
     key1: Any  # uint32
     weight_kind: int
-    weight: Any  # float64 (4,) parameters, or (n_synapses,) in the user's order if GIVEN
+    weight: Any  # float64 (4,) parameters
     delay_kind: int
     delay: Any  # float64 (4,), ms
-    delay_steps: Any  # int64 (n_synapses,) in the user's order if GIVEN
     dt: float
 
 
@@ -126,8 +122,9 @@ class Batch(NamedTuple):
 
 
 @njit(**ALLOCATES)
-def _new_batch():
-    n = _BATCH
+def new_batch():
+    """Return empty buffers."""
+    n = BATCH
     return Batch(
         np.empty(n, np.uint32),
         np.empty(n, np.uint32),
@@ -143,52 +140,49 @@ def _new_batch():
 
 
 @njit(**ALLOCATES)
-def _read(n, first, order, source, out):
-    """Copy n given values, in the order of rows."""
-    for i in range(n):
-        out[i] = source[order[first + i]]
-
-
-@njit(**ALLOCATES)
-def _emit(n, first, order, batch, values, place, counting, statistics, smallest):
-    """Count or place the first n synapses of the batch, which is at `first` in the projection."""
+def _emit(n, batch, values, place, counting, statistics, smallest):
+    """Count or place the first n synapses of the batch."""
     if counting:
         for i in range(n):
             row, column = np.int64(batch.row[i]), batch.column[i]
             pre = column if place.by_target else row
             post = row if place.by_target else column
             place.pointers[place.owner[post], place.segment[pre]] += 1
-        return
-    if values.weight_kind == GIVEN:
-        _read(n, first, order, values.weight, batch.weight)
     else:
+        fill(n, batch, values, place, statistics, smallest)
+
+
+@njit(**ALLOCATES)
+def fill(n, batch, values, place, statistics, smallest):
+    """Place the first n synapses of the batch, which holds values that are GIVEN."""
+    if values.weight_kind != GIVEN:
         draw_buffer(values.weight_kind, values.weight, batch.w1, n, batch.weight)
-    if values.delay_kind == GIVEN:
-        _read(n, first, order, values.delay_steps, batch.steps)
-    else:
-        _draw_steps(n, batch, values, statistics, smallest)
-    longest = batch.steps[0]
-    for i in range(n):
-        longest = max(longest, batch.steps[i])
-    statistics[LONGEST] = max(statistics[LONGEST], longest)
+    if values.delay_kind != GIVEN:
+        draw_buffer(values.delay_kind, values.delay, batch.w2, n, batch.delay)
+    _round_delays(n, batch, values.dt, statistics, smallest)
     _scatter(n, batch, place)
 
 
 @njit(**ALLOCATES)
-def _draw_steps(n, batch, values, statistics, smallest):
-    """Draw delays and round them to steps; note those below one step."""
-    draw_buffer(values.delay_kind, values.delay, batch.w2, n, batch.delay)
-    n_short = 0
+def _round_delays(n, batch, dt, statistics, smallest):
+    """Round delays to steps; note the longest, and those below one step."""
+    shortest, longest = np.int64(1), np.int64(0)
     for i in range(n):
-        steps = np.int64(min(np.rint(batch.delay[i] / values.dt), _LONGEST))
+        steps = np.int64(min(np.rint(batch.delay[i] / dt), _LONGEST))
         batch.steps[i] = steps
-        n_short += steps < 1
-    if n_short == 0:
+        shortest = min(shortest, steps)
+        longest = max(longest, steps)
+    statistics[LONGEST] = max(statistics[LONGEST], longest)
+    if shortest >= 1:
         return
     for i in range(n):
         if batch.steps[i] < 1:
-            if statistics[N_SHORT] == 0:
-                statistics[SHORT_ROW] = batch.row[i]
+            row, number = np.int64(batch.row[i]), np.int64(batch.number[i])
+            first = row < statistics[SHORT_ROW] or (
+                row == statistics[SHORT_ROW] and number < statistics[SHORT_NUMBER]
+            )
+            if statistics[N_SHORT] == 0 or first:
+                statistics[SHORT_ROW], statistics[SHORT_NUMBER] = row, number
                 statistics[SHORT_COLUMN] = batch.column[i]
             statistics[N_SHORT] += 1
             smallest[0] = min(smallest[0], batch.delay[i])
@@ -228,8 +222,8 @@ def _draw_columns(n, choice, batch):
 
 
 @njit(**ALLOCATES)
-def _columns(n, first, choice, batch):
-    """Fill the columns of a batch of DRAW, ALL, ONE or LIST."""
+def _columns(n, choice, batch):
+    """Fill the columns of a batch of DRAW, ALL or ONE."""
     if choice.mode == DRAW:
         _draw_columns(n, choice, batch)
     elif choice.mode == ALL:
@@ -237,46 +231,43 @@ def _columns(n, first, choice, batch):
             excluded = choice.excluded[batch.row[i]]
             column = np.int64(batch.number[i])
             batch.column[i] = column + ((excluded >= 0) & (column >= excluded))
-    elif choice.mode == ONE:
+    else:
         for i in range(n):
             batch.column[i] = batch.row[i]
-    else:
-        _read(n, first, choice.order, choice.columns, batch.column)
 
 
 @cached(**_OPTIONS)
 def known_rows(rows, choice, values, place, counting, statistics, smallest):
     """Fill rows whose degree is known; a batch goes on over the ends of rows."""
-    batch = _new_batch()
+    batch = new_batch()
     n = 0
-    first = choice.start[rows[0]]
     for row in rows:
         number = 0
         while number < choice.degree[row]:
-            more = min(choice.degree[row] - number, _BATCH - n)
+            more = min(choice.degree[row] - number, BATCH - n)
             for i in range(more):
                 batch.row[n + i] = row
                 batch.number[n + i] = number + i
             n += more
             number += more
-            if n == _BATCH:
-                _flush(n, first, batch, choice, values, place, counting, statistics, smallest)
-                first += n
+            if n == BATCH:
+                _flush(n, batch, choice, values, place, counting, statistics, smallest)
                 n = 0
-    _flush(n, first, batch, choice, values, place, counting, statistics, smallest)
+    _flush(n, batch, choice, values, place, counting, statistics, smallest)
 
 
 @njit(**ALLOCATES)
-def _flush(n, first, batch, choice, values, place, counting, statistics, smallest):
+def _flush(n, batch, choice, values, place, counting, statistics, smallest):
     if n == 0:
         return
-    _words(n, batch, values)
-    _columns(n, first, choice, batch)
-    _emit(n, first, choice.order, batch, values, place, counting, statistics, smallest)
+    make_words(n, batch, values)
+    _columns(n, choice, batch)
+    _emit(n, batch, values, place, counting, statistics, smallest)
 
 
 @njit(**ALLOCATES)
-def _words(n, batch, values):
+def make_words(n, batch, values):
+    """Draw the four words of the first n synapses of the batch."""
     philox_buffer(
         batch.row, batch.number, n, _EDGE, values.key0, values.key1,
         batch.w0, batch.w1, batch.w2, batch.w3,
@@ -293,16 +284,16 @@ def _number(n, row, number, batch):
 @cached(**_OPTIONS)
 def skip_rows(rows, choice, values, place, counting, statistics, smallest):
     """Fill rows by geometric skips."""
-    batch = _new_batch()
+    batch = new_batch()
     for row in rows:
         excluded = choice.excluded[row]
         pool = choice.n_columns - (excluded >= 0)
         position, number = -1, 0
         while position < pool:
-            m = min(_BATCH, np.int64(1.1 * choice.p * (pool - position)) + 8)
+            m = min(BATCH, np.int64(1.1 * choice.p * (pool - position)) + 8)
             _number(m, row, number, batch)
             number += m
-            _words(m, batch, values)
+            make_words(m, batch, values)
             for i in range(m):
                 gap = np.floor(log64(uniform53(batch.w0[i], batch.w3[i])) * choice.inverse_log)
                 batch.column[i] = 1 + np.int64(min(gap, np.float64(choice.n_columns)))
@@ -314,21 +305,21 @@ def skip_rows(rows, choice, values, place, counting, statistics, smallest):
                 batch.column[n] = position + ((excluded >= 0) & (position >= excluded))
                 n += 1
             if n > 0:
-                _emit(n, 0, choice.order, batch, values, place, counting, statistics, smallest)
+                _emit(n, batch, values, place, counting, statistics, smallest)
 
 
 @cached(**_OPTIONS)
 def unique_rows(rows, choice, values, place, counting, statistics, smallest):
     """Fill rows with different columns: draws that repeat an earlier one are left out."""
-    batch = _new_batch()
+    batch = new_batch()
     seen_by = np.full(choice.n_columns, -1, np.int64)
     for row in rows:
         missing, number = choice.degree[row], 0
         while missing > 0:
-            m = min(_BATCH, missing + 4)
+            m = min(BATCH, missing + 4)
             _number(m, row, number, batch)
             number += m
-            _words(m, batch, values)
+            make_words(m, batch, values)
             _draw_columns(m, choice, batch)
             n = 0
             for i in range(m):
@@ -340,7 +331,7 @@ def unique_rows(rows, choice, values, place, counting, statistics, smallest):
                     n += 1
             missing -= n
             if n > 0:
-                _emit(n, 0, choice.order, batch, values, place, counting, statistics, smallest)
+                _emit(n, batch, values, place, counting, statistics, smallest)
 
 
 @njit(**ALLOCATES)
