@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import abc
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neurosim.datasets.sets.remote import Piece, locate
 from neurosim.datasets.transforms.base import Transform
 from neurosim.datasets.transforms.compose import Compose
 from neurosim.errors import ParameterError, unknown_name
@@ -171,6 +172,57 @@ class Dataset(Recordings):
     def keyed(self) -> bool:
         """Whether randomness in `get` comes from `rng` alone, never from global generators."""
         return self.target_transform is None and is_keyed(self.transform)
+
+
+class FileSet(Dataset):
+    """A data set of files in a folder, which may be fetched; a base of such sets.
+
+    A set declares `classes`, `sensor_size`, `layout` (what the folder holds, for messages), and
+    `splits` if it has other ones; and finds its files in `_open`.
+
+    Parameters
+    ----------
+    root : str or Path
+        The folder.
+    split : str, default "train"
+        One of `splits`.
+    download : bool, default False
+        Fetch and unpack what is missing.
+    transform, target_transform : callable, optional
+        See `Dataset`.
+    """
+
+    splits: tuple[str, ...] = ("train", "test")
+    layout: str
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: str = "train",
+        *,
+        download: bool = False,
+        transform: Callable[..., Any] | None = None,
+        target_transform: Callable[[int], Any] | None = None,
+    ) -> None:
+        check_option(type(self).__name__, "split", split, self.splits)
+        targets, files = self._open(Path(root), split, download)
+        super().__init__(
+            targets,
+            sensor_size=self.sensor_size,
+            classes=self.classes,
+            transform=transform,
+            target_transform=target_transform,
+            options={"split": split},
+            files=files,
+        )
+
+    @abc.abstractmethod
+    def _open(self, root: Path, split: str, download: bool) -> tuple[ArrayLike, tuple[Path, ...]]:
+        """Return the target of every recording, and the files that are read; see `Dataset`."""
+
+    def _locate(self, root: Path, pieces: Sequence[Piece], download: bool) -> list[Path]:
+        """Return the paths of all pieces; see `neurosim.datasets.sets.remote.locate`."""
+        return locate(type(self).__name__, root, pieces, fetch=download, layout=self.layout)
 
 
 def is_keyed(transform: object) -> bool:

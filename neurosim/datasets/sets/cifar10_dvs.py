@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+from numpy.typing import ArrayLike
 
 from neurosim.datasets.formats.aedat2 import read_aedat2
 from neurosim.datasets.formats.structured import VISION, Events
-from neurosim.datasets.sets.base import Dataset, check_option
-from neurosim.datasets.sets.remote import Piece, locate
+from neurosim.datasets.sets.base import FileSet
+from neurosim.datasets.sets.remote import Piece
 from neurosim.errors import FileFormatError
 
 #: figshare file numbers and MD5 sums, doi:10.6084/m9.figshare.4724671; there are no other sums.
@@ -30,7 +28,7 @@ FILES = {
 PLACES = ("https://ndownloader.figshare.com/files/", "https://figshare.com/ndownloader/files/")
 
 
-class CIFAR10DVS(Dataset):
+class CIFAR10DVS(FileSet):
     """CIFAR10-DVS: 10 classes of 1,000 recordings, 128 x 128 pixels, about 1.3 s each.
 
     Parameters
@@ -63,19 +61,14 @@ class CIFAR10DVS(Dataset):
     see `neurosim.datasets.read_aedat2` for origin and polarity.
     """
 
-    def __init__(
-        self,
-        root: str | Path,
-        split: str = "train",
-        *,
-        download: bool = False,
-        transform: Callable[..., Any] | None = None,
-        target_transform: Callable[[int], Any] | None = None,
-    ) -> None:
-        check_option("CIFAR10DVS", "split", split, ("train", "test", "all"))
-        layout = "airplane/cifar10_airplane_0.aedat ... truck/cifar10_truck_999.aedat"
-        pieces = [_piece(name) for name in FILES]
-        folders = locate("CIFAR10DVS", root, pieces, fetch=download, layout=layout)
+    splits = ("train", "test", "all")
+    layout = "airplane/cifar10_airplane_0.aedat ... truck/cifar10_truck_999.aedat"
+    sensor_size = (128, 128, 2)
+    classes = tuple(FILES)
+    dtype = VISION
+
+    def _open(self, root: Path, split: str, download: bool) -> tuple[ArrayLike, tuple[Path, ...]]:
+        folders = self._locate(root, [_piece(name) for name in FILES], download)
         self.files: list[Path] = []
         targets: list[int] = []
         for target, folder in enumerate(folders):
@@ -86,20 +79,7 @@ class CIFAR10DVS(Dataset):
             part = {"train": files[:n_train], "test": files[n_train:], "all": files}[split]
             self.files += part
             targets += [target] * len(part)
-        super().__init__(
-            targets,
-            sensor_size=(128, 128, 2),
-            classes=tuple(FILES),
-            transform=transform,
-            target_transform=target_transform,
-            options={"split": split},
-            files=tuple(self.files),
-        )
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of an event: fields ``x y t p``."""
-        return VISION
+        return targets, tuple(self.files)
 
     def read(self, index: int) -> Events:
         """Return the events of recording `index`."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from neurosim.datasets.formats.aedat3 import read_aedat3
 from neurosim.datasets.formats.structured import VISION, Events, make_events
-from neurosim.datasets.sets.base import Dataset, check_option
-from neurosim.datasets.sets.remote import Piece, locate
+from neurosim.datasets.sets.base import FileSet
+from neurosim.datasets.sets.remote import Piece
 from neurosim.errors import FileFormatError
 
 CLASSES = (
@@ -60,7 +60,7 @@ class _Gesture(NamedTuple):
     end: int
 
 
-class DVS128Gesture(Dataset):
+class DVS128Gesture(FileSet):
     """DVS128 Gesture: 11 classes, 29 people, 128 x 128 pixels, some 6 s a recording.
 
     Parameters
@@ -91,39 +91,22 @@ class DVS128Gesture(Dataset):
     `DiskCache`.
     """
 
-    def __init__(
-        self,
-        root: str | Path,
-        split: str = "train",
-        *,
-        download: bool = False,
-        transform: Callable[..., Any] | None = None,
-        target_transform: Callable[[int], Any] | None = None,
-    ) -> None:
-        check_option("DVS128Gesture", "split", split, ("train", "test"))
-        lists = [Path(root) / f"trials_to_{split}.txt"]
+    layout = _LAYOUT
+    sensor_size = (128, 128, 2)
+    classes = CLASSES
+    dtype = VISION
+
+    def _open(self, root: Path, split: str, download: bool) -> tuple[ArrayLike, tuple[Path, ...]]:
+        lists = [root / f"trials_to_{split}.txt"]
         lists.append(lists[0].parent / "DvsGesture" / lists[0].name)
         original = next((path for path in lists if path.is_file()), None)
         if original is not None:
             self._gestures = _original(original)
         else:
-            piece = PIECES[split]
-            (folder,) = locate("DVS128Gesture", root, [piece], fetch=download, layout=_LAYOUT)
+            (folder,) = self._locate(root, [PIECES[split]], download)
             self._gestures = _cut_out(folder)
-        super().__init__(
-            [gesture.target for gesture in self._gestures],
-            sensor_size=(128, 128, 2),
-            classes=CLASSES,
-            transform=transform,
-            target_transform=target_transform,
-            options={"split": split},
-            files=tuple(dict.fromkeys(gesture.file for gesture in self._gestures)),
-        )
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of an event: fields ``x y t p``."""
-        return VISION
+        files = tuple(dict.fromkeys(gesture.file for gesture in self._gestures))
+        return [gesture.target for gesture in self._gestures], files
 
     def read(self, index: int) -> Events:
         """Return the events of gesture `index`."""

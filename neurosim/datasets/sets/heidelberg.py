@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from neurosim.datasets.formats.shd import read_shd
 from neurosim.datasets.formats.structured import AUDIO, Events
-from neurosim.datasets.sets.base import Dataset, check_option, grouping
-from neurosim.datasets.sets.remote import Piece, locate
+from neurosim.datasets.sets.base import FileSet, grouping
+from neurosim.datasets.sets.remote import Piece
 from neurosim.errors import FileFormatError
 
 CHANNELS = 700
@@ -27,46 +27,47 @@ MD5 = {
 }
 
 
-class _Heidelberg(Dataset):
+class _Heidelberg(FileSet):
     """Recordings of one file in the layout of SHD, read from it when asked for."""
+
+    names: Mapping[str, str]  # by split
+    n_classes: int
+    dtype = AUDIO
 
     def __init__(
         self,
         root: str | Path,
-        name: str,
-        split: str,
-        n_classes: int,
-        groups: int,
-        download: bool,
-        transform: Callable[..., Any] | None,
-        target_transform: Callable[[int], Any] | None,
+        split: str = "train",
+        *,
+        groups: int = CHANNELS,
+        download: bool = False,
+        transform: Callable[..., Any] | None = None,
+        target_transform: Callable[[int], Any] | None = None,
     ) -> None:
-        owner = type(self).__name__
-        self._channels_a_group = grouping(owner, CHANNELS, groups)
-        path = Path(root)
-        if not path.is_file():
-            (path,) = locate(owner, root, [_piece(name)], fetch=download, layout=f"{name}.h5")
-        self._recordings = read_shd(path)
-        classes = self._recordings.classes or tuple(str(i) for i in range(n_classes))
-        if (self._recordings.labels >= len(classes)).any():
-            raise FileFormatError(
-                f"{owner}: {path} has label {self._recordings.labels.max()}; 0 to "
-                f"{len(classes) - 1} are expected."
-            )
+        self.splits = tuple(self.names)
+        self.sensor_size = (groups, 1, 1)
+        self._channels_a_group = grouping(type(self).__name__, CHANNELS, groups)
         super().__init__(
-            self._recordings.labels,
-            sensor_size=(groups, 1, 1),
-            classes=classes,
+            root,
+            split,
+            download=download,
             transform=transform,
             target_transform=target_transform,
-            options={"split": split, "groups": groups},
-            files=(path,),
         )
+        self._options["groups"] = groups
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of an event: fields ``t`` [us], ``x`` (channel), ``p`` (1)."""
-        return AUDIO
+    def _open(self, root: Path, split: str, download: bool) -> tuple[ArrayLike, tuple[Path, ...]]:
+        name = self.names[split]
+        self.layout = f"{name}.h5"
+        path = root if root.is_file() else self._locate(root, [_piece(name)], download)[0]
+        self._recordings = read_shd(path)
+        self.classes = self._recordings.classes or tuple(str(i) for i in range(self.n_classes))
+        if (self._recordings.labels >= len(self.classes)).any():
+            raise FileFormatError(
+                f"{type(self).__name__}: {path} has label {self._recordings.labels.max()}; 0 to "
+                f"{len(self.classes) - 1} are expected."
+            )
+        return self._recordings.labels, (path,)
 
     @property
     def speakers(self) -> NDArray[np.int64] | None:
@@ -117,19 +118,8 @@ class SHD(_Heidelberg):
     Cramer, Stradmann, Schemmel, Zenke 2020, doi:10.1109/TNNLS.2020.3044364; CC BY 4.0.
     """
 
-    def __init__(
-        self,
-        root: str | Path,
-        split: str = "train",
-        *,
-        groups: int = CHANNELS,
-        download: bool = False,
-        transform: Callable[..., Any] | None = None,
-        target_transform: Callable[[int], Any] | None = None,
-    ) -> None:
-        check_option("SHD", "split", split, ("train", "test"))
-        name = f"shd_{split}"
-        super().__init__(root, name, split, 20, groups, download, transform, target_transform)
+    names = {"train": "shd_train", "test": "shd_test"}
+    n_classes = 20
 
 
 class SSC(_Heidelberg):
@@ -144,19 +134,8 @@ class SSC(_Heidelberg):
     Cramer, Stradmann, Schemmel, Zenke 2020, doi:10.1109/TNNLS.2020.3044364; CC BY 4.0.
     """
 
-    def __init__(
-        self,
-        root: str | Path,
-        split: str = "train",
-        *,
-        groups: int = CHANNELS,
-        download: bool = False,
-        transform: Callable[..., Any] | None = None,
-        target_transform: Callable[[int], Any] | None = None,
-    ) -> None:
-        check_option("SSC", "split", split, ("train", "validation", "test"))
-        name = "ssc_valid" if split == "validation" else f"ssc_{split}"
-        super().__init__(root, name, split, 35, groups, download, transform, target_transform)
+    names = {"train": "ssc_train", "validation": "ssc_valid", "test": "ssc_test"}
+    n_classes = 35
 
 
 def _piece(name: str) -> Piece:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import gzip
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from neurosim.datasets.sets.base import Dataset, check_option
-from neurosim.datasets.sets.remote import Piece, locate
+from neurosim.datasets.sets.base import FileSet
+from neurosim.datasets.sets.remote import Piece
 from neurosim.errors import FileFormatError
 
 _FILES = {
@@ -60,21 +60,26 @@ FASHION_CLASSES = (
 )  # fmt: skip
 
 
-class _Images(Dataset):
+def _pieces(places: tuple[str, ...], **sums: Mapping[str, str]) -> dict[str, list[Piece]]:
+    """Return the pieces of every split, with their sums by kind and name."""
+
+    def piece(name: str) -> Piece:
+        hashes = {kind: by_name[name] for kind, by_name in sums.items()}
+        urls = tuple(place + name for place in places)
+        return Piece(names=(name, name.removesuffix(".gz")), file=name, urls=urls, **hashes)
+
+    return {split: [piece(name) for name in names] for split, names in _FILES.items()}
+
+
+class _Images(FileSet):
     """Images and labels of a pair of idx files, all in memory (a byte a pixel)."""
 
-    def __init__(
-        self,
-        root: str | Path,
-        split: str,
-        download: bool,
-        classes: tuple[str, ...],
-        pieces: list[Piece],
-        transform: Callable[..., Any] | None,
-        target_transform: Callable[[int], Any] | None,
-    ) -> None:
-        owner = type(self).__name__
-        paths = locate(owner, root, pieces, fetch=download, layout=_LAYOUT)
+    layout = _LAYOUT
+    pieces: Mapping[str, Sequence[Piece]]
+
+    def _open(self, root: Path, split: str, download: bool) -> tuple[ArrayLike, tuple[Path, ...]]:
+        owner, classes = type(self).__name__, self.classes
+        paths = self._locate(root, self.pieces[split], download)
         self.images = read_idx(paths[0])
         labels = read_idx(paths[1])
         if self.images.ndim != 3 or labels.shape != self.images.shape[:1]:
@@ -87,15 +92,8 @@ class _Images(Dataset):
                 f"{owner}: {paths[1]} has label {labels.max()}; 0 to {len(classes) - 1} are "
                 "expected."
             )
-        super().__init__(
-            labels,
-            sensor_size=(self.images.shape[2], self.images.shape[1], 1),
-            classes=classes,
-            transform=transform,
-            target_transform=target_transform,
-            options={"split": split},
-            files=tuple(paths),
-        )
+        self.sensor_size = (self.images.shape[2], self.images.shape[1], 1)
+        return labels, tuple(paths)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -139,19 +137,8 @@ class MNIST(_Images):
     Y. LeCun, C. Cortes, C. Burges; commonly given as CC BY-SA 3.0.
     """
 
-    def __init__(
-        self,
-        root: str | Path,
-        split: str = "train",
-        *,
-        download: bool = False,
-        transform: Callable[..., Any] | None = None,
-        target_transform: Callable[[int], Any] | None = None,
-    ) -> None:
-        check_option("MNIST", "split", split, ("train", "test"))
-        pieces = [_piece(n, MNIST_PLACES, sha256=MNIST_SHA256[n]) for n in _FILES[split]]
-        digits = tuple("0123456789")
-        super().__init__(root, split, download, digits, pieces, transform, target_transform)
+    classes = tuple("0123456789")
+    pieces = _pieces(MNIST_PLACES, sha256=MNIST_SHA256)
 
 
 class FashionMNIST(_Images):
@@ -165,25 +152,8 @@ class FashionMNIST(_Images):
     H. Xiao, K. Rasul, R. Vollgraf 2017, arXiv:1708.07747; MIT licence.
     """
 
-    def __init__(
-        self,
-        root: str | Path,
-        split: str = "train",
-        *,
-        download: bool = False,
-        transform: Callable[..., Any] | None = None,
-        target_transform: Callable[[int], Any] | None = None,
-    ) -> None:
-        check_option("FashionMNIST", "split", split, ("train", "test"))
-        pieces = [_piece(n, FASHION_PLACES, md5=FASHION_MD5[n]) for n in _FILES[split]]
-        super().__init__(
-            root, split, download, FASHION_CLASSES, pieces, transform, target_transform
-        )
-
-
-def _piece(name: str, places: tuple[str, ...], **hashes: str) -> Piece:
-    plain = name.removesuffix(".gz")
-    return Piece(names=(name, plain), file=name, urls=tuple(p + name for p in places), **hashes)
+    classes = FASHION_CLASSES
+    pieces = _pieces(FASHION_PLACES, md5=FASHION_MD5)
 
 
 def read_idx(path: str | Path) -> NDArray[np.uint8]:

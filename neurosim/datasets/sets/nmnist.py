@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from neurosim.datasets.formats.nmnist import read_nmnist
 from neurosim.datasets.formats.structured import VISION, Events
-from neurosim.datasets.sets.base import Dataset, check_option
-from neurosim.datasets.sets.remote import Piece, locate
+from neurosim.datasets.sets.base import Dataset, FileSet, check_option
+from neurosim.datasets.sets.remote import Piece
 from neurosim.errors import FileFormatError
 
 SENSOR = (34, 34, 2)
+DIGITS = tuple("0123456789")
 _PLACE = "https://data.mendeley.com/public-files/datasets/468j46mzdv/files/"
 #: Mendeley Data, doi:10.17632/468j46mzdv.1; MD5 is the only sum that is published.
 PIECES = {
@@ -41,7 +43,7 @@ PIECES = {
 }
 
 
-class NMNIST(Dataset):
+class NMNIST(FileSet):
     """N-MNIST, 60,000 recordings to train and 10,000 to test, 34 x 34 pixels, about 300 ms each.
 
     Parameters
@@ -71,34 +73,15 @@ class NMNIST(Dataset):
     Orchard, Jayawant, Cohen, Thakor 2015, Front. Neurosci. 9:437; CC BY-SA 4.0. Three saccades.
     """
 
-    def __init__(
-        self,
-        root: str | Path,
-        split: str = "train",
-        *,
-        download: bool = False,
-        transform: Callable[..., Any] | None = None,
-        target_transform: Callable[[int], Any] | None = None,
-    ) -> None:
-        check_option("NMNIST", "split", split, ("train", "test"))
-        layout = "Train/0/*.bin ... Train/9/*.bin and Test/0/*.bin ... Test/9/*.bin"
-        (folder,) = locate("NMNIST", root, [PIECES[split]], fetch=download, layout=layout)
-        classes = tuple("0123456789")
-        self.files, targets = class_files("NMNIST", folder, classes, "*.bin")
-        super().__init__(
-            targets,
-            sensor_size=SENSOR,
-            classes=classes,
-            transform=transform,
-            target_transform=target_transform,
-            options={"split": split},
-            files=tuple(self.files),
-        )
+    layout = "Train/0/*.bin ... Train/9/*.bin and Test/0/*.bin ... Test/9/*.bin"
+    sensor_size = SENSOR
+    classes = DIGITS
+    dtype = VISION
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of an event: fields ``x y t p``."""
-        return VISION
+    def _open(self, root: Path, split: str, download: bool) -> tuple[ArrayLike, tuple[Path, ...]]:
+        (folder,) = self._locate(root, [PIECES[split]], download)
+        self.files, targets = class_files("NMNIST", folder, DIGITS, "*.bin")
+        return targets, tuple(self.files)
 
     def read(self, index: int) -> Events:
         """Return the events of recording `index`."""
@@ -129,6 +112,8 @@ class SmallNMNIST(Dataset):
     Accuracies of the full set (98 to 99 %) do not apply to so few recordings.
     """
 
+    dtype = VISION
+
     def __init__(
         self,
         path: str | Path,
@@ -146,17 +131,12 @@ class SmallNMNIST(Dataset):
         super().__init__(
             arrays["labels"][chosen],
             sensor_size=SENSOR,
-            classes=tuple("0123456789"),
+            classes=DIGITS,
             transform=transform,
             target_transform=target_transform,
             options={"split": split},
             files=(Path(path),),
         )
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of an event: fields ``x y t p``."""
-        return VISION
 
     def read(self, index: int) -> Events:
         """Return the events of recording `index`."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from neurosim.datasets.formats.ntidigits import read_ntidigits
 from neurosim.datasets.formats.structured import AUDIO, Events
-from neurosim.datasets.sets.base import Dataset, check_option
-from neurosim.datasets.sets.remote import Piece, locate
+from neurosim.datasets.sets.base import FileSet
+from neurosim.datasets.sets.remote import Piece
 
 #: Dropbox folder of the authors and its former mirror; only this MD5 sum was ever published.
 PIECE = Piece(
@@ -27,7 +26,7 @@ PIECE = Piece(
 _CLASSES = ("z", "1", "2", "3", "4", "5", "6", "7", "8", "9", "o")
 
 
-class NTIDIGITS(Dataset):
+class NTIDIGITS(FileSet):
     """Single digits of N-TIDIGITS18: 11 classes, 64 channels, 2,464 to train and 2,486 to test.
 
     The file's recordings of several digits are left out; `neurosim.datasets.read_ntidigits` has
@@ -62,39 +61,20 @@ class NTIDIGITS(Dataset):
     Anumula, Neil, Delbruck, Liu 2018, Front. Neurosci. 12:23 (CochleaAMS1b, one ear).
     """
 
-    def __init__(
-        self,
-        root: str | Path,
-        split: str = "train",
-        *,
-        download: bool = False,
-        transform: Callable[..., Any] | None = None,
-        target_transform: Callable[[int], Any] | None = None,
-    ) -> None:
-        check_option("NTIDIGITS", "split", split, ("train", "test"))
-        path = Path(root)
-        if not path.is_file():
-            (path,) = locate("NTIDIGITS", root, [PIECE], fetch=download, layout="n-tidigits.hdf5")
+    layout = "n-tidigits.hdf5"
+    classes = _CLASSES
+    dtype = AUDIO
+
+    def _open(self, root: Path, split: str, download: bool) -> tuple[ArrayLike, tuple[Path, ...]]:
+        path = root if root.is_file() else self._locate(root, [PIECE], download)[0]
         self._recordings = read_ntidigits(path, split)
         digits = self._recordings.digits
         self._single = np.array([i for i, said in enumerate(digits) if len(said) == 1], np.int64)
         names = [self._recordings.speakers[i] for i in self._single]
         number = {name: i for i, name in enumerate(sorted(set(names)))}
         self.speakers = np.array([number[name] for name in names], np.int64)
-        super().__init__(
-            [_CLASSES.index(digits[i]) for i in self._single],
-            sensor_size=(self._recordings.n_channels, 1, 1),
-            classes=_CLASSES,
-            transform=transform,
-            target_transform=target_transform,
-            options={"split": split},
-            files=(path,),
-        )
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of an event: fields ``t`` [us], ``x`` (channel), ``p`` (1)."""
-        return AUDIO
+        self.sensor_size = (self._recordings.n_channels, 1, 1)
+        return [_CLASSES.index(digits[i]) for i in self._single], (path,)
 
     def read(self, index: int) -> Events:
         """Return the spikes of recording `index`, in the order of the file."""
