@@ -146,6 +146,22 @@ def test_there_and_back(kind: str):
     assert {n for n, p in back.named_parameters() if p.requires_grad} == names
 
 
+def test_the_timing_of_a_reset_is_known_by_the_layer():
+    for reset_delay in (True, False):
+        options = {"reset_delay": reset_delay, "detach_reset": reset_delay}
+        for layer in (
+            bridge.LIF(beta=0.5, **options), bridge.CubaLIF(alpha=0.5, beta=0.5, **options),
+            bridge.DendriticLIF(2, alpha=0.5, beta=0.5, **options),
+        ):  # fmt: skip
+            assert (layer.reset_delay, layer.detach_reset) == (reset_delay, reset_delay)
+        assert bridge.to_snntorch(bridge.LIF(beta=0.5, **options))[0].reset_delay == reset_delay
+    # nothing is reset: there is nothing to be early or late
+    back = bridge.to_snntorch(bridge.LIF(beta=0.5, reset="none", reset_delay=False))
+    assert back[0].reset_delay
+    with pytest.raises(ParameterError, match="reset_delay=True and detach_reset=False"):
+        bridge.to_snntorch(bridge.LIF(beta=0.5, detach_reset=False))
+
+
 def test_convolutions_pools_and_recurrent_convolution():
     torch.manual_seed(1)
     net = excited(nn.Sequential(

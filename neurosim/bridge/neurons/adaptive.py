@@ -83,7 +83,7 @@ class ALIF(Neuron):
         ))  # fmt: skip
         step = Step(name, ("mem", "a"), ("x",), ("beta", "rho", "kappa", "threshold"), program)
         super().__init__(step, shape=shape, spike_grad=spike_grad, stateful=stateful)
-        self.reset = reset
+        self.reset, self.reset_delay, self.detach_reset = reset, True, detach_reset
         self.hold("beta", decay(name, beta, tau, dt, ("beta", "tau")), learn=learn_beta)
         rho = decay(name, rho, tau_adaptation, dt, ("rho", "tau_adaptation"))
         self.hold("rho", rho, learn=learn_rho)

@@ -94,7 +94,8 @@ class DendriticLIF(Neuron):
             (*(f"alpha{k}" for k in each), "beta", "threshold"), program,
         )  # fmt: skip
         super().__init__(step, shape=shape, spike_grad=spike_grad, stateful=stateful)
-        self.branches, self.reset = branches, reset
+        self.branches = branches
+        self.reset, self.reset_delay, self.detach_reset = reset, reset_delay, detach_reset
         self.hold("beta", decay(name, beta, tau, dt, ("beta", "tau")), learn=learn_beta)
         self.hold("threshold", threshold, learn=learn_threshold)
         of_branch = decay(name, alpha, tau_branch, dt, ("alpha", "tau_branch"))

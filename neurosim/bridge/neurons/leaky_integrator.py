@@ -51,6 +51,7 @@ class LI(Neuron):
         step = Step("LI", ("mem",), ("x",), ("beta",), update, ("mem",))
         # nothing spikes: any surrogate will do
         super().__init__(step, shape=shape, spike_grad=straight_through(), stateful=stateful)
+        self.normalise = normalise
         self.hold("beta", decay("LI", beta, tau, dt, ("beta", "tau")), learn=learn_beta)
 
     def coefficients(self) -> dict[str, torch.Tensor]:

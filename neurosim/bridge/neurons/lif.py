@@ -157,7 +157,7 @@ class LIF(Neuron):
         parameters = ("beta", "threshold", *(("graded",) if graded else ()))
         step = Step(name, ("mem",), ("x",), parameters, "\n".join(lines))
         super().__init__(step, shape=shape, spike_grad=spike_grad, stateful=stateful)
-        self.reset = reset
+        self.reset, self.reset_delay, self.detach_reset = reset, reset_delay, detach_reset
         self.hold("beta", decay(name, beta, tau, dt, ("beta", "tau")), learn=learn_beta)
         self.hold("threshold", threshold, learn=learn_threshold)
         self.hold("graded_spikes_factor", graded_spikes_factor, learn=learn_graded_spikes_factor)

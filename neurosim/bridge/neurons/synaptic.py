@@ -85,7 +85,7 @@ class CubaLIF(Neuron):
         parameters = ("alpha", "beta", "threshold", *(("graded",) if graded else ()))
         step = Step(name, ("syn", "mem"), ("x",), parameters, "\n".join(lines))
         super().__init__(step, shape=shape, spike_grad=spike_grad, stateful=stateful)
-        self.reset = reset
+        self.reset, self.reset_delay, self.detach_reset = reset, reset_delay, detach_reset
         alpha = decay(name, alpha, tau_syn, dt, ("alpha", "tau_syn"))
         self.hold("alpha", alpha, learn=learn_alpha)
         self.hold("beta", decay(name, beta, tau_mem, dt, ("beta", "tau_mem")), learn=learn_beta)
@@ -174,7 +174,7 @@ class AlphaLIF(Neuron):
             program,
         )  # fmt: skip
         super().__init__(step, shape=shape, spike_grad=spike_grad, stateful=stateful)
-        self.reset = reset
+        self.reset, self.reset_delay, self.detach_reset = reset, True, detach_reset
         self.hold("alpha", alpha, learn=learn_alpha)
         self.hold("beta", beta, learn=learn_beta)
         self.hold("threshold", threshold, learn=learn_threshold)

@@ -16,7 +16,6 @@ from neurosim.bridge.neurons.lif import LIF
 from neurosim.bridge.neurons.synaptic import CubaLIF
 from neurosim.bridge.nir.grid import Array, Grid
 from neurosim.bridge.snntorch.each_step import MembraneOutput
-from neurosim.bridge.snntorch.neurons import reset_timing
 from neurosim.errors import ParameterError, require
 
 Shape = tuple[int, ...]
@@ -119,7 +118,7 @@ def _cuba(nir: Any, where: str, layer: CubaLIF, shape: Shape, grid: Grid) -> Any
     values = layer.coefficients()
     threshold = _full(where, values["threshold"], shape)
     _check_threshold(where, threshold)
-    if layer.reset == "zero" and reset_timing(layer)[0]:
+    if layer.reset == "zero" and layer.reset_delay:
         _swallows(where, grid)
     else:
         _check_reset(where, layer, grid)
@@ -141,7 +140,7 @@ def _filters(where: str, layer: CubaLIF, shape: Shape, grid: Grid) -> dict[str, 
 
 def _integrator(nir: Any, where: str, layer: LI, shape: Shape, grid: Grid) -> Any:
     beta = _full(where, layer.coefficients()["beta"], shape)
-    gain = 1 - beta if "(1 - beta)" in layer.step.program else np.ones(shape)
+    gain = 1 - beta if layer.normalise else np.ones(shape)
     return _readout(nir, where, beta, gain, grid)
 
 

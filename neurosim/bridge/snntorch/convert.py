@@ -15,7 +15,8 @@ from neurosim.bridge.layer import Layer
 from neurosim.bridge.neurons.base import Neuron
 from neurosim.bridge.neurons.recurrent import Recurrent
 from neurosim.bridge.snntorch.each_step import EachStep, MembraneOutput
-from neurosim.bridge.snntorch.neurons import layer_of, snntorch_package, to_neuron
+from neurosim.bridge.snntorch.neurons import layer_of, snntorch_package
+from neurosim.bridge.snntorch.neurons_back import to_neuron
 from neurosim.bridge.snntorch.trace import Trace, traced
 from neurosim.errors import ParameterError
 
