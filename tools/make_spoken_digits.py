@@ -6,8 +6,9 @@ FOLDER holds fsdd_train.h5.gz and fsdd_test.h5.gz (3,000 recordings, 700 cochlea
 layout of the Spiking Heidelberg Digits). Ten neighbouring channels are summed and spikes counted
 in bins of 2 ms. The same input gives the same bytes.
 
-Sizes tried (all 3,000 recordings, bzip2): 70 channels at 1 ms 6.2 MB, at 2 ms 4.7 MB; lzma is
-larger. Keeping only whether a bin holds a spike would take 2.4 MB but loses the rates.
+Six of seven bins are empty: which are not is kept as bits, and their counts one after another. That
+takes 5.1 MB and less than 0.1 s to unpack; the plain table of counts takes 4.7 MB and 2 s with bzip2, 5.8 MB
+with deflate.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ CHANNELS, GROUPS, BIN_US = 700, 70, 2000
 
 
 def read(path: Path, sha256: str) -> dict[str, NDArray]:
-    """Return the arrays of one split: counts (GROUPS, bins of all recordings), offsets, ..."""
+    """Return the arrays of one split: filled, counts, offsets, counts_offsets, ..."""
     packed = path.read_bytes()
     if hashlib.sha256(packed).hexdigest() != sha256:
         raise SystemExit(f"{path}: not the version of the file that the shipped set is made from")
@@ -50,26 +51,30 @@ def read(path: Path, sha256: str) -> dict[str, NDArray]:
     bins = np.maximum(bins, last + 1)  # a few spikes of float16 times lie just past the end
     offsets = np.concatenate([[0], np.cumsum(bins)])
     record = np.repeat(np.arange(bins.size), [t.size for t in times])
-    column = offsets[record] + np.floor(
+    row = offsets[record] + np.floor(
         np.concatenate(times).astype(np.float64) * 1e6 / BIN_US
     ).astype(np.int64)
-    row = np.concatenate(units).astype(np.int64) // (CHANNELS // GROUPS)
-    counts = np.bincount(row * offsets[-1] + column, minlength=GROUPS * offsets[-1])
+    channel = np.concatenate(units).astype(np.int64) // (CHANNELS // GROUPS)
+    counts = np.bincount(row * GROUPS + channel, minlength=GROUPS * offsets[-1])
+    filled = counts.reshape(-1, GROUPS) > 0
+    before = np.concatenate([[0], np.cumsum(filled.sum(axis=1))])
     return meta | {
-        "counts": counts.astype(np.uint8).reshape(GROUPS, offsets[-1]),
+        "filled": np.packbits(filled, axis=1),
+        "counts": counts[counts > 0].astype(np.uint8),
         "offsets": offsets,
+        "counts_offsets": before[offsets],
         "speaker_names": names,
     }
 
 
 def write(path: Path, arrays: dict[str, NDArray]) -> None:
-    """Write an npz file (a zip of npy files) with bzip2 and no dates in it."""
+    """Write an npz file (a zip of npy files) deflated and with no dates in it."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, array in arrays.items():
             data = io.BytesIO()
             np.lib.format.write_array(data, array, version=(1, 0), allow_pickle=False)
             entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-            archive.writestr(entry, data.getvalue(), compress_type=zipfile.ZIP_BZIP2)
+            archive.writestr(entry, data.getvalue(), zipfile.ZIP_DEFLATED, 9)
 
 
 def main() -> None:

@@ -65,6 +65,8 @@ class SpokenDigits(Dataset):
     ('txp', 5987, 1)
     """
 
+    dtype = AUDIO
+
     def __init__(
         self,
         split: str = "train",
@@ -89,20 +91,14 @@ class SpokenDigits(Dataset):
         self.speaker_names = tuple(str(name) for name in arrays["speaker_names"])
         self.durations: NDArray[np.int64] = arrays["duration_us"]
         self._bin_us = int(arrays["bin_us"][0])
-        self._counts = arrays["counts"]
-        self._offsets = arrays["offsets"]
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of an event: fields ``t`` [us], ``x`` (channel), ``p`` (1)."""
-        return AUDIO
+        self._filled, self._offsets = arrays["filled"], arrays["offsets"]
+        self._counts, self._counts_offsets = arrays["counts"], arrays["counts_offsets"]
 
     def read(self, index: int) -> Events:
         """Return the spikes of recording `index`, sorted by time, then channel."""
-        first, end = self._offsets[index], self._offsets[index + 1]
-        counts = self._counts[:, first:end].T
-        step, channel = np.nonzero(counts)
-        repeats = counts[step, channel]
+        bins = slice(*self._offsets[index : index + 2])
+        step, channel = np.nonzero(np.unpackbits(self._filled[bins], axis=1, count=CHANNELS))
+        repeats = self._counts[slice(*self._counts_offsets[index : index + 2])]
         events = np.empty(int(repeats.sum(dtype=np.int64)), AUDIO)
         events["t"] = np.repeat(step * self._bin_us + self._bin_us // 2, repeats)
         events["x"] = np.repeat(channel // self._channels_a_group, repeats)
