@@ -6,9 +6,9 @@ FOLDER holds fsdd_train.h5.gz and fsdd_test.h5.gz (3,000 recordings, 700 cochlea
 layout of the Spiking Heidelberg Digits). Ten neighbouring channels are summed and spikes counted
 in bins of 2 ms. The same input gives the same bytes.
 
-Six of seven bins are empty: which are not is kept as bits, and their counts one after another. That
-takes 5.1 MB and less than 0.1 s to unpack; the plain table of counts takes 4.7 MB and 2 s with bzip2, 5.8 MB
-with deflate.
+Six of seven bins are empty: which are not is kept as bits, and their counts one after another.
+That takes 5.1 MB and less than 0.1 s to unpack; the plain table of counts takes 4.7 MB and 2 s with
+bzip2, 5.8 MB with deflate.
 """
 
 from __future__ import annotations
