@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -50,9 +51,9 @@ def evaluate(expression: Expression, values: Mapping[str, Any]) -> Any:
         case Call(function=function, args=args):
             return _FUNCTIONS[function](*(evaluate(a, values) for a in args))
         case Operation(op="and", args=args):
-            return np.logical_and.reduce([evaluate(a, values) for a in args])
+            return reduce(np.logical_and, (evaluate(a, values) for a in args))
         case Operation(op="or", args=args):
-            return np.logical_or.reduce([evaluate(a, values) for a in args])
+            return reduce(np.logical_or, (evaluate(a, values) for a in args))
         case Operation(op=op, args=args):
             return _OPERATORS[op](*(evaluate(a, values) for a in args))
     raise TypeError(f"not an expression: {expression!r}")

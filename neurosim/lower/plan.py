@@ -16,6 +16,7 @@ from neurosim.lower.connectivity import ConnectionSpec, specify
 from neurosim.lower.grid import to_step, to_steps
 from neurosim.lower.memory import check_neurons
 from neurosim.lower.model import LoweredModel, lower_model
+from neurosim.lower.plasticity import PlasticityPlan, lower_plasticity
 from neurosim.lower.poisson import PoissonProcess, poisson_process
 from neurosim.models.base import NeuronModel, check_values
 from neurosim.models.sources import inhomogeneous_poisson, parrot, poisson, spike_source
@@ -48,6 +49,7 @@ class ConnectionPlan:
     pre: int
     post: int
     spec: ConnectionSpec
+    plasticity: PlasticityPlan | None = None
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def lower(
     return Plan(
         dt, seed, connectivity_seed, populations,
         tuple(
-            connection_plan(c, dt, connectivity_seed, used) for c in network.projections.values()
+            connection_plan(c, dt, connectivity_seed, used, seed) for c in network.projections.values()
         ),
         tuple(_input(i, dt, seed, used) for i in network.inputs.values()),
         tuple(_injection(j, dt, seed) for j in network.injections.values()),
@@ -279,14 +281,9 @@ def _given(p: Any, dt: float, base: tuple[str, int, int]) -> PopulationPlan:
 
 
 def connection_plan(
-    c: Any, dt: float | None, connectivity_seed: int, used: dict[int, tuple[str, ...]]
+    c: Any, dt: float | None, connectivity_seed: int, used: dict[int, tuple[str, ...]], seed: int = 0
 ) -> ConnectionPlan:
     """Return the plan of a projection; without `dt` its delays stay as they are."""
-    if c.synapse is not None:
-        raise NetworkError(
-            f"projection {c.name!r}: plastic synapses are not available in this version; "
-            "leave out synapse=."
-        )
     model = c.post.population.model
     absolute = isinstance(model, NeuronModel) and model.spec.absolute
     spec = specify(c, dt=dt, connectivity_seed=connectivity_seed, absolute=absolute)
@@ -296,7 +293,15 @@ def connection_plan(
     # a receptor that no weight reaches has no index; 0 stands in for it
     rows = tuple(names.index(r) if r in names else 0 for r in c.receptors)
     spec = replace(spec, receptors=(rows[0], rows[1]))
-    return ConnectionPlan(c.name, spec.pre_population, spec.post_population, spec)
+    plasticity = None
+    if c.synapse is not None:
+        if dt is None:
+            raise NetworkError(
+                f"projection {c.name!r}: plastic synapses run on a grid; give a step such as "
+                "dt=0.1 instead of dt=None."
+            )
+        plasticity = lower_plasticity(c, dt, seed)
+    return ConnectionPlan(c.name, spec.pre_population, spec.post_population, spec, plasticity)
 
 
 def input_weight(i: Any) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.errors import NetworkError, ParameterError, unknown_name
+from neurosim.models.synapse import SynapseModel
 from neurosim.network.checks import finite_number, finite_values, whole_number
 from neurosim.network.explicit import Explicit
 from neurosim.network.inputs import Injection, NoiseCurrent, PoissonInput, StepCurrent
@@ -17,6 +18,7 @@ from neurosim.network.population import Population, PopulationView, Target
 from neurosim.network.projection import (
     Projection,
     checked_delay,
+    checked_synapse,
     checked_weight,
     resolve_receptors,
 )
@@ -126,9 +128,12 @@ class Network:
         weight: Any = None,
         delay: Any = None,
         receptor: str | None = None,
-        synapse: Any = None,
+        synapse: SynapseModel | None = None,
         name: str | None = None,
         round_delays: bool = False,
+        modulator: Target | None = None,
+        modulator_delay: float | None = None,
+        axonal: float = 0.0,
     ) -> Projection:
         """Add synapses from `pre` to `post`.
 
@@ -146,14 +151,22 @@ class Network:
         receptor : str, optional
             Receptor of the target model. By default the sign of each weight chooses: ``exc`` for
             weights >= 0, ``inh`` for weights < 0; a model with one receptor takes both.
-        synapse : model of plasticity, optional
-            Default: static synapses.
+        synapse : SynapseModel, optional
+            Plastic synapses, such as ``ns.models.stdp()``; default: static ones. Their weights are
+            magnitudes within the bounds of the rule; the sign, which chooses the receptor, stays.
         name : str, optional
             Unique name; default ``"<pre>-><post>"``, numbered where needed. The random draws of
             the projection depend on it.
         round_delays : bool, default False
             Round given delays to the nearest step instead of raising an error for a delay off
             the grid. Drawn delays are always rounded.
+        modulator : Population or PopulationView, optional
+            Whose spikes are the third factor of the rule (dopamine, for instance).
+        modulator_delay : float, optional
+            Time from a spike of the modulator to the synapses [ms]; default one step.
+        axonal : float, default 0.0
+            Share of the delay that is axonal, 0 to 0.5; the rest is dendritic. It shifts when a
+            plastic synapse sees the two spikes, not when the target receives input.
 
         Returns
         -------
@@ -178,6 +191,9 @@ class Network:
         if not isinstance(rule, Rule):
             raise NetworkError(f"{where}: rule = {rule!r}; a rule such as AllToAll() is needed.")
         resolve_receptors(post.model, receptor, where)
+        checked_synapse(synapse, modulator, modulator_delay, axonal, where)
+        if modulator is not None:
+            self._check_target(modulator, f"{where}: modulator")
         overlap = _overlap(pre, post)
         rule.check(pre.n, post.n, overlap, where)
         if isinstance(rule, Explicit):
@@ -193,6 +209,9 @@ class Network:
             receptor=receptor,
             synapse=synapse,
             round_delays=bool(round_delays),
+            modulator=modulator,
+            modulator_delay=modulator_delay,
+            axonal=float(axonal),
         )
         self._projections[projection.name] = projection
         return projection

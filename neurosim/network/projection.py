@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from neurosim.errors import DelayError, NetworkError, ParameterError, unknown_name
-from neurosim.network.checks import Value, finite_values
+from neurosim.models.synapse import SynapseModel
+from neurosim.network.checks import Value, finite_number, finite_values
 from neurosim.network.distributions import Distribution
 from neurosim.network.explicit import Explicit
 from neurosim.network.population import Target
@@ -33,8 +34,14 @@ class Projection:
         Delay from spike to arrival [ms].
     receptor : str or None
         Receptor of the target model; None: the sign of the weight chooses.
-    synapse : object or None
+    synapse : SynapseModel or None
         Plasticity rule; None for static synapses.
+    modulator : Population, PopulationView or None
+        Whose spikes are the third factor of the rule.
+    modulator_delay : float or None
+        Time from a spike of the modulator to the synapses [ms]; None: one step.
+    axonal : float
+        Share of the delay that is axonal, 0 to 0.5; the rest is dendritic.
     round_delays : bool
         Whether given delays may be rounded to the nearest step.
     """
@@ -46,8 +53,11 @@ class Projection:
     weight: Value
     delay: Value
     receptor: str | None
-    synapse: Any
+    synapse: SynapseModel | None
     round_delays: bool
+    modulator: Target | None = None
+    modulator_delay: float | None = None
+    axonal: float = 0.0
 
     @property
     def receptors(self) -> tuple[str, str]:
@@ -97,6 +107,43 @@ def resolve_receptors(model: Any, receptor: str | None, where: str) -> tuple[str
     raise NetworkError(
         f"{where}: {model.name} has the receptors {', '.join(names)}; name one with receptor=."
     )
+
+
+def checked_synapse(
+    synapse: Any, modulator: Any, modulator_delay: Any, axonal: Any, where: str
+) -> None:
+    """Check what `connect` was given about plasticity.
+
+    Raises
+    ------
+    NetworkError
+        If `synapse` is no synapse model, or there is a modulator without a rule that uses it.
+    ParameterError
+        If the axonal share is not in 0 ... 0.5.
+    DelayError
+        If the delay of the modulator is not positive.
+    """
+    if isinstance(synapse, type) and issubclass(synapse, SynapseModel):
+        raise NetworkError(
+            f"{where}: synapse = {synapse.__name__} is a class; write {synapse.__name__}()."
+        )
+    if synapse is not None and not isinstance(synapse, SynapseModel):
+        raise NetworkError(
+            f"{where}: synapse = {synapse!r}; a plastic synapse such as ns.models.stdp() is needed, "
+            "or None for static ones."
+        )
+    if modulator is not None and (synapse is None or not synapse.spec.uses_modulator):
+        name = "static synapses have" if synapse is None else f"{synapse.name} has"
+        raise NetworkError(f"{where}: modulator = {modulator!r}, but {name} no third factor.")
+    if not 0.0 <= finite_number(axonal, f"{where}: axonal") <= 0.5:
+        raise ParameterError(
+            f"{where}: axonal = {axonal:g}; the axonal share of the delay must be in 0 to 0.5: the "
+            "weight is fixed when the spike leaves, before later spikes of the target are known."
+        )
+    if modulator_delay is not None and not (
+        finite_number(modulator_delay, f"{where}: modulator_delay", unit="ms") > 0
+    ):
+        raise DelayError(f"{where}: modulator_delay = {modulator_delay:g} ms; it must be > 0 ms.")
 
 
 def checked_weight(weight: Any, rule: Rule, where: str) -> Value:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurosim.models import model_from_dict
+from neurosim.models import model_from_dict, synapse_from_dict
 from neurosim.network.distributions import Distribution, distribution_from_dict
 from neurosim.network.inputs import current_from_dict
 from neurosim.network.population import Target
@@ -40,6 +40,9 @@ def network_to_dict(network: Network) -> dict[str, Any]:
                 "receptor": p.receptor,
                 "synapse": None if p.synapse is None else _encode(p.synapse.to_dict()),
                 "round_delays": p.round_delays,
+                "modulator": None if p.modulator is None else _encode_target(p.modulator),
+                "modulator_delay": p.modulator_delay,
+                "axonal": p.axonal,
             }
             for p in network.projections.values()
         ],
@@ -79,9 +82,12 @@ def fill_network(network: Network, data: Mapping[str, Any]) -> None:
             weight=_decode(p["weight"]),
             delay=_decode(p["delay"]),
             receptor=p["receptor"],
-            synapse=None if p["synapse"] is None else model_from_dict(_decode(p["synapse"])),
+            synapse=None if p["synapse"] is None else synapse_from_dict(p["synapse"]),
             name=p["name"],
             round_delays=p["round_delays"],
+            modulator=_decode_target(network, p["modulator"]) if p.get("modulator") else None,
+            modulator_delay=p.get("modulator_delay"),
+            axonal=p.get("axonal", 0.0),
         )
     for i in data["inputs"]:
         rest = {k: v for k, v in i.items() if k != "target"}

@@ -1,0 +1,397 @@
+"""Plastic synapses with numbers: traces in closed form, statements in single assignment form.
+
+Between events everything is known in closed form: a trace relaxes exponentially, and a state (or
+the weight) that depends on products of traces is an integral of exponentials. So a synapse is
+advanced from event to event, however far they lie apart.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from neurosim.errors import ModelError, NetworkError, ParameterError, UnitError
+from neurosim.expressions import (
+    Expression,
+    Symbol,
+    affine,
+    dimension_of,
+    evaluate,
+    symbols,
+)
+from neurosim.expressions.tree import Number, Operation, rebuild
+from neurosim.lower.grid import to_step
+from neurosim.models.base import NeuronModel
+from neurosim.models.synapse_spec import EVENTS, LEVELS, WEIGHT, SynapseSpec, post_symbol
+from neurosim.random import stream_key
+
+
+#: Rate [1/ms] of a trace whose time constant is 0: gone after any time, but still there after none.
+_INSTANT = 1e30
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A trace ``rest + (x - rest) exp(-rate t)``; `rate` is per ms."""
+
+    name: str
+    level: str
+    rate: float
+    rest: float
+    init: float
+
+
+@dataclass(frozen=True)
+class Term:
+    """A product of decaying traces in a right-hand side: factor times their product."""
+
+    factor: float
+    traces: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Evolution:
+    """A state with ``ds/dt = -rate s + sum of terms``."""
+
+    name: str
+    rate: float
+    terms: tuple[Term, ...]
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A statement: `value` refers to version k of a shared trace as ``"name@k"``.
+
+    Version 0 is the trace at the event, before any jump; statements at the level of the trace
+    make the versions that follow, and ``target`` is then such a name.
+    """
+
+    level: str
+    target: str
+    value: Expression
+
+
+@dataclass(frozen=True, eq=False)
+class PlasticityPlan:
+    """A rule with numbers, for one projection.
+
+    Attributes
+    ----------
+    spec : SynapseSpec
+    values : mapping of str to float
+        Parameters in coherent units.
+    traces : mapping of level to tuple of Trace
+    states : tuple of str
+        States of every synapse.
+    init : mapping of str to float
+    evolutions : tuple of Evolution
+        States (and the weight) that change between events.
+    events : mapping of event to tuple of Assignment
+    last : mapping of event to mapping of trace to str
+        The version of each trace that is left after the event.
+    transmit : Expression
+    bounds : (float, float)
+    axonal : float
+        Share of the delay that is axonal.
+    interval : int
+        Steps between two interval events; 0: there are none.
+    modulator : int or None
+        Index of the population that is the third factor.
+    modulator_ids : (n,) int64 or None
+        Its members; None: all.
+    modulator_delay : int
+        Steps from a spike of the modulator to the synapses.
+    at_spike, sampled : tuple of str
+        States of the target that are kept for every postsynaptic event; for every step.
+    key : tuple of int
+        Philox key of `random`.
+    """
+
+    spec: SynapseSpec
+    values: Mapping[str, float]
+    traces: Mapping[str, tuple[Trace, ...]]
+    states: tuple[str, ...]
+    init: Mapping[str, float]
+    evolutions: tuple[Evolution, ...]
+    events: Mapping[str, tuple[Assignment, ...]]
+    last: Mapping[str, Mapping[str, str]]
+    transmit: Expression
+    bounds: tuple[float, float]
+    axonal: float
+    interval: int
+    modulator: int | None
+    modulator_ids: np.ndarray | None
+    modulator_delay: int
+    at_spike: tuple[str, ...]
+    sampled: tuple[str, ...]
+    key: tuple[int, int]
+
+    @property
+    def transmits_weight(self) -> bool:
+        """Whether what arrives is the weight itself."""
+        return self.transmit == Symbol(WEIGHT)
+
+    def shift(self, delay_steps: Any) -> Any:
+        """Return how many steps after a spike of the target the synapse sees it.
+
+        What is axonal of the delay makes the source's spike arrive later instead, which is the
+        same order of events.
+        """
+        return np.rint(np.asarray(delay_steps) * (1.0 - 2.0 * self.axonal)).astype(np.int64)
+
+    def trace(self, name: str) -> Trace:
+        """Return the trace of a name."""
+        return next(t for level in LEVELS for t in self.traces[level] if t.name == name)
+
+
+def lower_plasticity(projection: Any, dt: float, seed: int) -> PlasticityPlan:
+    """Return the rule of a projection with numbers.
+
+    Raises
+    ------
+    ModelError
+        If the target has no state that the rule reads, or a right-hand side is no sum of products
+        of decaying traces.
+    NetworkError
+        If the rule needs a third factor that no population emits, or the target does not spike.
+    ParameterError
+        If a bound or the initial weights do not fit.
+    """
+    model = projection.synapse
+    spec: SynapseSpec = model.spec
+    where = f"projection {projection.name!r}: {spec.name}"
+    values = {n: float(v) * spec.parameters[n].parsed_unit.scale for n, v in model.values.items()}
+    init = {n: float(evaluate(e, values)) for n, e in spec.init.items()} | model.initial
+    traces = {
+        level: tuple(_trace(n, level, e, values, init[n], where)
+                     for n, e in spec.traces[level].items())
+        for level in LEVELS
+    }  # fmt: skip
+    at_spike, sampled = _post_states(spec, projection, where)
+    decaying = {t.name for level in LEVELS for t in traces[level] if t.rest == 0.0}
+    evolutions = tuple(_evolution(n, e, spec, values, decaying, where)
+                       for n, e in spec.odes.items())  # fmt: skip
+    _check_products(evolutions, where)
+    low, high = (float(evaluate(b, values)) for b in spec.bounds)
+    _check_weights(projection, low, high, where)
+    if spec.uses_modulator and projection.modulator is None:
+        raise NetworkError(
+            f"{where} has a third factor ({', '.join(spec.traces['modulator']) or 'on_modulator'}) "
+            "that no population emits; name one with connect(..., modulator=population)."
+        )
+    modulator = projection.modulator
+    events, last = _events(spec)
+    return PlasticityPlan(
+        spec=spec,
+        values=values,
+        traces=traces,
+        states=tuple(spec.states),
+        init=init,
+        evolutions=evolutions,
+        events=events,
+        last=last,
+        transmit=_renamed(spec.transmit, last["on_pre"], itertools.count(1000)),
+        bounds=(low, high),
+        axonal=projection.axonal,
+        interval=0 if spec.interval is None else to_step(
+            values[spec.interval], dt, f"{where}: {spec.interval}", at_least=1
+        ),
+        modulator=None if modulator is None else modulator.population.index,
+        modulator_ids=None if modulator is None or modulator.is_whole else modulator.ids,
+        modulator_delay=to_step(projection.modulator_delay or dt, dt, f"{where}: modulator_delay"),
+        at_spike=at_spike,
+        sampled=sampled,
+        key=stream_key(seed, "synapse", projection.name),
+    )  # fmt: skip
+
+
+def _trace(
+    name: str, level: str, rhs: Expression, values: Mapping[str, float], init: float, where: str
+) -> Trace:
+    parts = affine(rhs, (name,), set(values))
+    assert parts is not None  # checked with the class
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rate = -float(evaluate(parts[0].get(name, Number(0.0)), values))
+        offset = float(evaluate(parts[1], values))
+    if np.isnan(rate) or rate < 0:
+        raise ModelError(f"{where}: trace {name} grows by itself (rate {-rate:g} per ms).")
+    if rate == 0.0 and offset != 0.0:
+        raise ModelError(f"{where}: trace {name} grows without limit; give it a decay.")
+    rest = offset / rate if rate and np.isfinite(rate) else 0.0
+    if level != "presynaptic" and abs(init - rest) > 1e-12 * max(1.0, abs(rest)):
+        raise ModelError(
+            f"{where}: the {level} trace {name} begins at {init:g}, but is {rest:g} without "
+            "spikes; begin there, so that the time before the first spike is defined."
+        )
+    return Trace(name, level, min(rate, _INSTANT), rest, init)
+
+
+def _post_states(spec: SynapseSpec, projection: Any, where: str) -> tuple[Any, Any]:
+    """Return which states of the target are kept for each of its events, and for each step."""
+    target = projection.post.model
+    needed = spec.post_states()
+    if (
+        isinstance(target, NeuronModel)
+        and target.spec.threshold is None
+        and (spec.events["on_post"] and spec.post_event is None)
+    ):
+        raise NetworkError(
+            f"{where}: {target.name} never spikes, but the rule waits for its spikes."
+        )
+    if not isinstance(target, NeuronModel) and any(needed.values()):
+        raise NetworkError(f"{where} reads states of its target, but {target.name} has none.")
+    for name in sorted(set().union(*needed.values())):
+        if name not in target.states:
+            raise ModelError(
+                f"{where} reads {name}_post, but {target.name} has no state {name}. Its states: "
+                f"{', '.join(target.states)}. Choose a model that declares it, or add it."
+            )
+    _check_units(spec, target, where)
+    at_spike = needed["on_post"]
+    return tuple(sorted(at_spike)), tuple(sorted(needed["on_pre"] | needed["on_modulator"]))
+
+
+def _check_units(spec: SynapseSpec, target: Any, where: str) -> None:
+    """Check the dimensions of what reads the target, now that they are known."""
+    units = {n: p.parsed_unit for n, p in spec.parameters.items()}
+    if isinstance(target, NeuronModel):
+        from neurosim.units import parse_unit
+
+        units |= {post_symbol(n).name: parse_unit(s.unit) for n, s in target.states.items()}
+    if spec.post_event is not None:
+        try:
+            dimension_of(spec.post_event, units)
+        except UnitError as error:
+            raise ModelError(
+                f"{where}: unit clash in '{spec.text['post_event']}': {error}."
+            ) from error
+
+
+def _check_weights(projection: Any, low: float, high: float, where: str) -> None:
+    if low > high or low < 0:
+        raise ParameterError(
+            f"{where}: bounds {low:g} to {high:g}; magnitudes of weights need 0 <= low <= high."
+        )
+    weight = projection.weight
+    if hasattr(weight, "support"):
+        ends = [abs(float(x)) for x in weight.support if np.isfinite(x)]
+    else:
+        values = np.abs(np.asarray(weight, dtype=float)).ravel()
+        ends = [float(values.min()), float(values.max())] if values.size else []
+    for value in ends:
+        if not low * (1 - 1e-9) <= value <= high * (1 + 1e-9):
+            raise ParameterError(
+                f"{where}: a weight of magnitude {value:g} is outside the bounds {low:g} to "
+                f"{high:g}; change the weight or the bound."
+            )
+
+
+# ---- events
+
+
+def _events(
+    spec: SynapseSpec,
+) -> tuple[dict[str, tuple[Assignment, ...]], dict[str, dict[str, str]]]:
+    own = {"on_pre": "presynaptic", "on_post": "postsynaptic", "on_modulator": "modulator"}
+    events, last = {}, {}
+    numbers = itertools.count()
+    for event in EVENTS:
+        version = {n: f"{n}@0" for level in LEVELS for n in spec.traces[level]}
+        rows = []
+        for step in spec.events[event]:
+            value = _renamed(step.value, version, numbers)
+            target = step.target
+            if step.level == own.get(event) and target in version:
+                name, number = version[target].split("@")
+                version[target] = target = f"{name}@{int(number) + 1}"
+            rows.append(Assignment(step.level, target, value))
+        events[event], last[event] = tuple(rows), version
+    return events, last
+
+
+def _renamed(
+    expression: Expression, version: Mapping[str, str], numbers: Iterator[int]
+) -> Expression:
+    """Return the expression with versions for traces and a name for every random number."""
+
+    def change(e: Expression) -> Expression | None:
+        if not isinstance(e, Symbol):
+            return None
+        if e.name == "random":
+            return Symbol(f"random@{next(numbers)}")
+        return Symbol(version[e.name]) if e.name in version else None
+
+    return rebuild(expression, change)
+
+
+# ---- what changes between events
+
+
+def _evolution(
+    name: str,
+    rhs: Expression,
+    spec: SynapseSpec,
+    values: Mapping[str, float],
+    decaying: set[str],
+    where: str,
+) -> Evolution:
+    states = {s for s in spec.odes if s != name}
+    products = _expand(rhs)
+    rate, terms = 0.0, []
+    for product in products:
+        constants, names = [], []
+        for factor in product:
+            free = symbols(factor) - set(values)
+            if not free:
+                constants.append(float(evaluate(factor, values)))
+            elif isinstance(factor, Symbol) and (factor.name in decaying or factor.name in
+                                                 ({name} | states)):  # fmt: skip
+                names.append(factor.name)
+            else:
+                raise ModelError(
+                    f"{where}: d{name}/dt must be a sum of products of decaying traces and "
+                    f"states, but holds {', '.join(sorted(free))} in another form."
+                )
+        factor = float(np.prod(constants)) if constants else 1.0
+        if names == [name]:
+            rate -= factor
+        elif name in names:
+            raise ModelError(f"{where}: d{name}/dt has a product with {name} itself.")
+        elif factor != 0.0:
+            terms.append(Term(factor, tuple(names)))
+    if rate < 0:
+        raise ModelError(f"{where}: {name} grows by itself (rate {-rate:g} per ms).")
+    return Evolution(name, rate, tuple(terms))
+
+
+def _expand(expression: Expression) -> list[list[Expression]]:
+    """Return a sum of products: a list of lists of factors."""
+    match expression:
+        case Operation(op="+", args=(a, b)):
+            return _expand(a) + _expand(b)
+        case Operation(op="-", args=(a, b)):
+            return _expand(a) + [[Number(-1.0), *p] for p in _expand(b)]
+        case Operation(op="neg", args=(a,)):
+            return [[Number(-1.0), *p] for p in _expand(a)]
+        case Operation(op="*", args=(a, b)):
+            return [[*p, *q] for p in _expand(a) for q in _expand(b)]
+        case Operation(op="/", args=(a, b)):
+            return [[*p, Operation("/", (Number(1.0), b))] for p in _expand(a)]
+    return [[expression]]
+
+
+def _check_products(evolutions: tuple[Evolution, ...], where: str) -> None:
+    """Check that what enters a product decays by itself."""
+    driven = {e.name for e in evolutions if e.terms}
+    for e in evolutions:
+        for term in e.terms:
+            for name in term.traces:
+                if name in driven:
+                    raise ModelError(
+                        f"{where}: d{e.name}/dt uses {name}, which is driven by others itself; "
+                        "only states that decay (dc/dt = -c/tau) have a closed form here."
+                    )
