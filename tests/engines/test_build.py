@@ -48,6 +48,9 @@ RULES = [
     OneToOne(),
     Explicit([3, 1, 1, 3, 3], [0, 49, 2, 0, 1]),
 ]
+RNG = np.random.default_rng(3)
+#: Longer than a batch, in random order, with sources and pairs that repeat.
+LONG = Explicit(RNG.integers(0, 50, 5000), RNG.integers(0, 50, 5000))
 FIELDS = ("pre", "post", "weight", "delay_steps", "receptor")
 
 
@@ -169,7 +172,7 @@ def test_rows_are_source_major_then_projection():
 
 
 def test_short_drawn_delays_get_the_same_error_from_both_builders():
-    for rule in (FixedIndegree(20), FixedOutdegree(20), FixedProbability(0.4)):
+    for rule in (FixedIndegree(20), FixedOutdegree(20), FixedProbability(0.4), LONG):
         (spec,) = specs_of([rule], delay=Normal(0.3, 0.2))
         with pytest.raises(DelayError) as plain:
             expand(spec)
@@ -177,6 +180,43 @@ def test_short_drawn_delays_get_the_same_error_from_both_builders():
             with pytest.raises(DelayError) as fast:
                 build([spec], [50], threads, 2)
             assert str(fast.value) == str(plain.value)
+
+
+@pytest.mark.parametrize(
+    "weight", [Normal(0, 1), 2.0, RNG.normal(0, 1, 5000)], ids=["drawn", "one", "given"]
+)
+@pytest.mark.parametrize(
+    "delay",
+    [Uniform(0.5, 3), 1.5, RNG.integers(1, 31, 5000) * 0.1],
+    ids=["drawn", "one", "given"],
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_long_lists_with_values_drawn_or_given(weight, delay, dtype):
+    (spec,) = specs_of([LONG], weight=weight, delay=delay)
+    plain = expand(spec)
+    for threads in (1, 3):
+        partition, layout = divide([50], threads)
+        parts = build_bundle([spec], [0], layout, 50, threads, dtype)
+        for t, part in enumerate(parts):
+            own = (plain.post >= partition.bounds[0][t]) & (plain.post < partition.bounds[0][t + 1])
+            assert own.sum() > 1500
+            np.testing.assert_array_equal(part.packed >> partition.bits, plain.delay_steps[own])
+            if part.weight is not None:
+                np.testing.assert_array_equal(part.weight, plain.weight[own].astype(dtype))
+        (found,) = [edges_of(parts, 0, spec, 0, partition)]
+        np.testing.assert_array_equal(found.post, plain.by_target().post)
+
+
+def test_lists_of_views_name_members():
+    net = Network()
+    a = net.population(30, models.iaf_psc_exp(), "a")
+    view = a[np.random.default_rng(0).permutation(30)[:17]]
+    rule = Explicit(RNG.integers(0, 17, 900), RNG.integers(0, 15, 900))
+    projection = net.connect(view, a[::-2], rule, weight=RNG.normal(0, 1, 900), delay=Uniform(1, 2))
+    spec = specify(projection, dt=0.1, connectivity_seed=1)
+    for threads in (1, 2, 3):
+        _, (found,) = build([spec], [30], threads, threads)
+        assert_equal(found, expand(spec).by_target())
 
 
 def test_delays_that_do_not_fit_are_refused_with_figures():
@@ -206,6 +246,7 @@ def test_rows_longer_than_a_batch():
         FixedTotalNumber(500_000, multapses=False),
         FixedIndegree(1000),
         FixedProbability(1.0),
+        Explicit(RNG.integers(0, 1000, 1_000_000), RNG.integers(0, 1000, 1_000_000)),
     ],
     ids=repr,
 )

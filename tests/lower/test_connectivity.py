@@ -246,6 +246,15 @@ def test_given_delays_are_rounded_on_request_and_near_multiples_accepted():
     assert expand(make(AllToAll(), delay=0.1 * 3)).delay_steps[0] == 3
 
 
+@pytest.mark.parametrize("wrong", [0.25, 0.04])
+def test_one_wrong_delay_far_down_a_long_list_is_found(wrong):
+    delay = np.full(50_000, 0.3)
+    delay[40_000] = wrong
+    nobody = np.zeros(50_000, int)
+    with pytest.raises(DelayError, match=rf"1 of 50000 delays \(first {wrong} ms at synapse 40000"):
+        make(Explicit(nobody, nobody), delay=delay)
+
+
 def test_drawn_delays_below_one_step_are_refused():
     with pytest.raises(
         DelayError, match=r"projection 'a->b': \d+ of 2400 drawn delays are below"
