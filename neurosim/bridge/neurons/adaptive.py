@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -10,7 +11,7 @@ from neurosim.bridge.kernels.step import Step
 from neurosim.bridge.neurons.base import Neuron, Value, clamped
 from neurosim.bridge.neurons.lif import SpikeGrad, checked_reset, decay
 from neurosim.bridge.surrogate import slayer
-from neurosim.errors import ParameterError
+from neurosim.errors import ParameterError, ParameterWarning
 
 #: A value for all neurons, or the bounds of a range that values are drawn from and stay in.
 Range = float | tuple[float, float]
@@ -125,6 +126,23 @@ class AdLIF(Neuron):
         As in `LIF`.
     spike_grad : Surrogate or callable, optional
         Default ``slayer(alpha=5, c=0.4)``, as in the paper's code.
+
+    Warns
+    -----
+    ParameterWarning
+        If neurons are unstable with the values that they start from.
+
+    Notes
+    -----
+    Between spikes (u, w) is multiplied by a 2x2 matrix in each step. Its eigenvalues are inside
+    the unit circle exactly if ``-1 < q a < bound`` with
+
+    - bound = (1 + alpha)(1 + beta)/((1 - alpha)(1 - beta)), about 4 tau_u tau_w/dt^2: symplectic,
+      whose matrix has the determinant alpha beta;
+    - bound = (1 - alpha beta)/((1 - alpha)(1 - beta)), about (tau_u + tau_w)/dt: forward Euler.
+
+    Outside, u and w grow without limit, or alternate in sign. The ranges of the defaults are
+    stable everywhere (bound 1204 at their short end), but not with ``symplectic=False`` (bound 65).
     """
 
     threshold: torch.Tensor
@@ -168,6 +186,25 @@ class AdLIF(Neuron):
         }
         self.hold("q", q, learn=False)
         self.hold("threshold", threshold, learn=False)
+        self._warn_if_unstable(symplectic)
+
+    def _warn_if_unstable(self, symplectic: bool) -> None:
+        values = {name: v.detach().double() for name, v in self.coefficients().items()}
+        coupling, bound = torch.broadcast_tensors(
+            values["q"] * values["a"],
+            _stable_below(values["alpha"], values["beta"], symplectic=symplectic),
+        )  # type: ignore[no-untyped-call]
+        wrong = (coupling <= -1) | (coupling >= bound)
+        if bool(wrong.any()):
+            share = f"{int(wrong.sum())} of {wrong.numel()}" if wrong.numel() > 1 else "all"
+            warnings.warn(
+                f"{self!r}: {share} neurons are unstable: q a = {float(coupling[wrong][0]):g} must "
+                f"be above -1 and below {float(bound[wrong][0]):g} for their time constants, else "
+                "u and w grow without limit. Lower q or a, or raise tau_u or tau_w over dt"
+                f"{'' if symplectic else ', or use symplectic=True'}.",
+                ParameterWarning,
+                stacklevel=3,
+            )
 
     def _place(self, name: str, given: Range, learn: bool) -> tuple[float, float] | None:
         """Hold a value, or in ``place_<name>`` where in its range, from 0 to 1, it lies."""
@@ -196,3 +233,14 @@ class AdLIF(Neuron):
             "beta": torch.exp(-self.dt / self.value("tau_w")),
             "a": self.value("a"), "b": self.value("b"), "q": self.q, "threshold": self.threshold,
         }  # fmt: skip
+
+
+def _stable_below(alpha: torch.Tensor, beta: torch.Tensor, *, symplectic: bool) -> torch.Tensor:
+    """Return the coupling q a from which on the subthreshold map of `AdLIF` is unstable.
+
+    By Jury's conditions |trace| < 1 + det and det < 1. Symplectic: trace = alpha + beta -
+    (1 - alpha)(1 - beta) q a, det = alpha beta, and the first is violated; forward: trace =
+    alpha + beta, det = alpha beta + (1 - alpha)(1 - beta) q a, and the second is.
+    """
+    scale = (1 - alpha) * (1 - beta)
+    return ((1 + alpha) * (1 + beta) if symplectic else 1 - alpha * beta) / scale
