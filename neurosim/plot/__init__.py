@@ -1,4 +1,4 @@
-"""Figures of spikes, states and connections; each function returns a matplotlib Figure.
+"""Figures of spikes, states, connections and training; each function returns a matplotlib Figure.
 
 No pyplot, no global state: figures are made without a screen and are shown by notebooks or
 written with ``figure.savefig(path)``.
@@ -15,9 +15,11 @@ from neurosim.plot.lines import traces
 from neurosim.plot.matrices import connectivity_matrix
 from neurosim.plot.overviews import overview
 from neurosim.plot.rasters import raster
+from neurosim.plot.training import confusion_matrix, training
 
 __all__ = [
     "PALETTE",
+    "confusion_matrix",
     "connectivity_matrix",
     "first_spike_latency",
     "isi_histogram",
@@ -25,5 +27,6 @@ __all__ = [
     "raster",
     "rate_distribution",
     "traces",
+    "training",
     "weight_histogram",
 ]

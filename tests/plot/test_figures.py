@@ -226,3 +226,8 @@ def test_pyplot_is_never_loaded():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_figures_of_training_are_public():
+    assert {"training", "confusion_matrix"} <= set(plot.__all__)
+    assert drawn(plot.confusion_matrix([[3, 1], [0, 4]]))
