@@ -1,5 +1,19 @@
-"""Statistics of spike trains and operations of networks, with definition and source."""
+"""Statistics of spike trains and operations of networks, with definition and source.
 
+`neurosim.analysis.dendrites` has the theory of sparse patterns on dendritic segments.
+"""
+
+import importlib
+from typing import Any
+
+from neurosim.analysis.complexity import (
+    LempelZivClassifier,
+    NearestMean,
+    entropy_rate,
+    lz76,
+    lz78,
+    spike_train_complexity,
+)
 from neurosim.analysis.counts import (
     Psth,
     binned_counts,
@@ -26,11 +40,15 @@ from neurosim.analysis.operations import EnergyTable, Operations, operations
 __all__ = [
     "Correlations",
     "EnergyTable",
+    "LempelZivClassifier",
+    "NearestMean",
     "Operations",
     "Psth",
     "Spectrum",
     "binned_counts",
     "cv2",
+    "dendrites",
+    "entropy_rate",
     "fano_factor",
     "first_spike_latency",
     "firing_rates",
@@ -40,6 +58,8 @@ __all__ = [
     "isi_cv",
     "ks_distance",
     "lv",
+    "lz76",
+    "lz78",
     "operations",
     "pairwise_correlation",
     "population_counts",
@@ -47,6 +67,13 @@ __all__ = [
     "rate_spectrum",
     "sparse_counts",
     "spike_counts",
+    "spike_train_complexity",
     "synchrony",
     "van_rossum_distance",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "dendrites":  # needs SciPy, which statistics of spikes do not
+        return importlib.import_module("neurosim.analysis.dendrites")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
