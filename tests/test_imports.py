@@ -25,13 +25,14 @@ RANK = {
     "engines.base": 6, "engines": 7, "engines.registry": 8,
     "results": 6, "analysis": 7, "plot": 8, "io": 9,
     "recorder": 10, "simulation": 11, "explain": 12,
-    "datasets": 13, "bridge": 14,
+    "learning": 13, "datasets": 13, "bridge": 14,
     "": 15, "cli": 16,
 }  # fmt: skip
 
 #: Packages that one part alone may import.
 OWNERS = {
-    "numba": ("engines.cpu", "bridge", "datasets"), "llvmlite": ("engines.cpu", "bridge.kernels"),
+    "numba": ("engines.cpu", "bridge", "datasets", "analysis.kernels", "learning.kernels"),
+    "llvmlite": ("engines.cpu", "bridge.kernels"),
     "torch": ("bridge", "datasets.loading"), "snntorch": ("bridge",),
     "cupy": ("engines.gpu", "bridge"), "mpi4py": ("engines.mpi",),
     "h5py": ("io", "network.sonata", "results", "datasets"), "matplotlib": ("plot",),
