@@ -12,13 +12,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
 from neurosim.bridge.kernels import sparse
 from neurosim.bridge.kernels.threads import run_blocks
+from neurosim.bridge.kernels.vector import WORD
 from neurosim.errors import ParameterError
 
 _ATTRIBUTE = "_neurosim_events"
@@ -176,8 +177,7 @@ def events_of(x: torch.Tensor | EventBatch | SpikeEvents) -> SpikeEvents:
         return _from_batch(x)
     events = attached(x)
     if events is None:
-        matrix = _matrix(x)
-        events = _keep(x, _build(matrix, *_counts(matrix)))
+        events = _keep(x, _build(_scan(_matrix(x))))
     return events
 
 
@@ -196,12 +196,12 @@ def events_below(x: torch.Tensor, limit: float) -> SpikeEvents | None:
     if events is None:
         matrix = _matrix(x)
         sample = matrix[::_SAMPLE]
-        if sample.size and (sample != 0).mean() >= 2.0 * limit:
+        if np.count_nonzero(sample) > 2.0 * limit * sample.size:
             return None
-        counts, graded = _counts(matrix)
-        if counts.sum() >= limit * matrix.size:
+        found = _scan(matrix)
+        if found.ptr[-1] >= limit * matrix.size:
             return None
-        events = _keep(x, _build(matrix, counts, graded))
+        events = _keep(x, _build(found))
     return events if events.density < limit else None
 
 
@@ -254,21 +254,33 @@ def _matrix(x: torch.Tensor) -> np.ndarray:
     return flat.contiguous().numpy()
 
 
-def _counts(matrix: np.ndarray) -> tuple[np.ndarray, bool]:
-    blocks = -(-matrix.shape[0] // _ROWS)
-    counts, others = np.empty(matrix.shape[0], np.int64), np.zeros(blocks, np.int64)
-    run_blocks(sparse.count, blocks, matrix.size // 8, _ROWS, matrix, counts, others)
-    return counts, bool(others.any())
+class _Scan(NamedTuple):
+    """What one pass over a matrix [R, N] finds."""
+
+    matrix: np.ndarray
+    words: np.ndarray
+    ptr: np.ndarray
+    graded: bool
 
 
-def _build(matrix: np.ndarray, counts: np.ndarray, graded: bool) -> SpikeEvents:
-    ptr = np.zeros(matrix.shape[0] + 1, np.int64)
-    np.cumsum(counts, out=ptr[1:])
+def _scan(matrix: np.ndarray) -> _Scan:
+    n_rows, n = matrix.shape
+    blocks = -(-n_rows // _ROWS)
+    words = np.empty((n_rows, -(-n // WORD)), np.uint64)
+    ptr, others = np.zeros(n_rows + 1, np.int64), np.empty(blocks, np.uint64)
+    counts = ptr[1:]
+    run_blocks(sparse.scan, blocks, matrix.size // 16, _ROWS, matrix, words, counts, others)
+    np.cumsum(counts, out=counts)
+    return _Scan(matrix, words, ptr, bool(others.any()))
+
+
+def _build(found: _Scan) -> SpikeEvents:
+    matrix, ptr = found.matrix, found.ptr
     index = np.empty(ptr[-1], np.int32)
     blocks = -(-matrix.shape[0] // _ROWS)
-    run_blocks(sparse.fill, blocks, matrix.size // 4, _ROWS, matrix, ptr, index)
+    run_blocks(sparse.fill, blocks, 4 * index.size, _ROWS, found.words, ptr, index)
     values = None
-    if graded:
+    if found.graded:
         values = np.empty(index.size, matrix.dtype)
         run_blocks(sparse.fill_values, blocks, index.size, _ROWS, matrix, ptr, index, values)
     return SpikeEvents(ptr, index, matrix.shape[1], values)

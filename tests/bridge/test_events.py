@@ -37,20 +37,22 @@ def spikes(shape: tuple[int, ...], p: float, seed: int = 0) -> torch.Tensor:
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.integers(1, 4), st.integers(1, 70), st.integers(1, 40), st.floats(0.0, 1.0),
-    st.booleans(), st.integers(0, 99),
+    st.integers(1, 4), st.integers(1, 70), st.integers(1, 200), st.floats(0.0, 1.0),
+    st.booleans(), st.booleans(), st.integers(0, 99),
 )  # fmt: skip
-def test_lists_hold_the_tensor(n_steps, n_samples, n, p, graded, seed):
+def test_lists_hold_the_tensor(n_steps, n_samples, n, p, graded, double, seed):
     x = spikes((n_steps, n_samples, n), p, seed)
+    x = x.double() if double else x
     if graded:
         x = x * torch.linspace(-1.0, 3.0, n)
     events = events_of(x)
-    assert torch.equal(events.dense(), x.reshape(-1, n))
+    assert torch.equal(events.dense(x.dtype), x.reshape(-1, n))
+    assert (events.values is None) == bool(((x == 0) | (x == 1)).all())
     assert events.n_events == torch.count_nonzero(x) == events.ptr[-1]
     reference = x.reshape(-1, n).numpy()
     assert np.array_equal(events.index, np.nonzero(reference)[1])
     turned = events.by_column
-    assert torch.equal(turned.dense(), torch.as_tensor(reference.T))
+    assert torch.equal(turned.dense(x.dtype), torch.as_tensor(reference.T))
     assert density(x) == pytest.approx(float((x != 0).double().mean()))
 
 
@@ -62,6 +64,20 @@ def test_only_graded_spikes_carry_values():
         events_of((2.0 * x).double()).dense(torch.float64), 2.0 * x.double().view(15, 20)
     )
     assert events_of(x.bool()).n_events == int(x.sum())
+
+
+@pytest.mark.parametrize("column", [0, 63, 64, 127, 128])
+@pytest.mark.parametrize("value", [float("nan"), -1.0, -0.0, 1e-40])
+def test_unusual_values(column, value):
+    x = torch.zeros(1, 2, 129)
+    x[0, 1, column] = value
+    events = events_of(x)
+    expected = [] if value == 0 else [column]
+    assert events.index.tolist() == expected
+    assert events.values is None or torch.equal(
+        torch.as_tensor(events.values).nan_to_num(7), torch.tensor([value]).nan_to_num(7)
+    )
+    assert (events.values is None) == (value == 0)
 
 
 def test_trailing_dimensions_are_columns():

@@ -15,6 +15,10 @@ from numba.extending import intrinsic
 
 #: Values that `add_rows` works on at once.
 LANES = 16
+#: Rows and columns of `transpose_8`.
+BLOCK = 8
+#: Values of a word of `differ_64`.
+WORD = 64
 _CONTRACT = ("contract",)
 
 
@@ -106,3 +110,77 @@ def add_rows(  # type: ignore[no-untyped-def]
 
     real, integer = to.dtype, types.intp
     return types.void(to, integer, integer, of, *(integer,) * 4, *(real,) * 8), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def transpose_8(  # type: ignore[no-untyped-def]
+    typing_context, of, q, of_stride, to, p, to_stride
+):
+    """``to[p + j * to_stride + i] = of[q + i * of_stride + j]`` for i, j < 8."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vectors = _Vectors(context, builder, of.dtype, BLOCK)
+
+        def place(array: int, k: int) -> Any:
+            base = vectors.data(signature.args[array], arguments[array])
+            stride = ir.Constant(arguments[array + 2].type, k)
+            step = builder.mul(arguments[array + 2], stride)
+            return vectors.at(base, builder.add(arguments[array + 1], step))
+
+        rows = [vectors.load(place(0, k)) for k in range(BLOCK)]
+        for step in (1, 2, 4):  # exchanges the bit `step` of the row with that of the lane
+            low = [lane if not lane & step else lane - step + BLOCK for lane in range(BLOCK)]
+            masks = [
+                ir.Constant(ir.VectorType(ir.IntType(32), BLOCK), [lane + add for lane in low])
+                for add in (0, step)
+            ]
+            for k in range(BLOCK):
+                if not k & step:
+                    pair = rows[k], rows[k + step]
+                    rows[k], rows[k + step] = (builder.shuffle_vector(*pair, m) for m in masks)
+        for k, row in enumerate(rows):
+            vectors.store(row, place(3, k))
+        return context.get_dummy_value()
+
+    integer = types.intp
+    return types.void(of, integer, integer, to, integer, integer), generate
+
+
+def _differ(constant: float) -> Any:
+    @intrinsic  # type: ignore[untyped-decorator]
+    def differ_64(typing_context: Any, of: Any, q: Any) -> Any:
+        """Bits of the values ``of[q:q + 64]`` that differ from a constant, the first one lowest."""
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            vectors = _Vectors(context, builder, of.dtype, WORD)
+            row = vectors.load(vectors.at(vectors.data(of, arguments[0]), arguments[1]))
+            bits = builder.fcmp_unordered("!=", row, ir.Constant(row.type, [constant] * WORD))
+            return builder.bitcast(bits, ir.IntType(WORD))
+
+        return types.uint64(of, types.intp), generate
+
+    return differ_64
+
+
+nonzero_64 = _differ(0.0)
+other_than_one_64 = _differ(1.0)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def count_bits(typing_context: Any, word: Any) -> Any:
+    """Return how many bits of a word are set."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.int64(types.uint64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def lowest_bit(typing_context: Any, word: Any) -> Any:
+    """Return the place of the lowest bit of a word that is set; of 0 nothing sensible."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.uint64), generate
