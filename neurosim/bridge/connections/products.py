@@ -10,6 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from neurosim.bridge.events import SpikeEvents
 from neurosim.bridge.kernels import buffers, sparse
+from neurosim.bridge.kernels.gemm import multiply
 from neurosim.bridge.kernels.threads import run_blocks
 
 #: Interleaved blocks of rows: more than threads, so that each gets an even share.
@@ -70,8 +71,7 @@ class _Product(torch.autograd.Function):
         by_x = by_weight = by_bias = None
         if ctx.needs_input_grad[0]:
             shape, dtype = ctx.x_like
-            product = buffers.empty((rows.shape[0], weight.shape[1]), weight.dtype)
-            by_x = torch.mm(rows, weight, out=product).reshape(shape).to(dtype)
+            by_x = multiply(rows, weight).reshape(shape).to(dtype)
         if ctx.needs_input_grad[1]:
             by_weight = gather(ctx.events.by_column, rows, None).t().contiguous()
         if ctx.needs_input_grad[2]:
