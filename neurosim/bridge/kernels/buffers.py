@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-#: Smaller results come from PyTorch.
-_LARGE = 1 << 20  # bytes
+#: Smaller results come from PyTorch. (The C library maps blocks of this size anew each time.)
+_LARGE = 1 << 17  # bytes
 _NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 
 
