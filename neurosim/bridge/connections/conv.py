@@ -13,6 +13,7 @@ from torch.nn.grad import conv2d_input
 from neurosim.bridge.connections.linear import Sparse, check_dtype, check_sparse, events_if
 from neurosim.bridge.connections.products import autocast_type
 from neurosim.bridge.events import EventBatch, SpikeEvents, events_of
+from neurosim.bridge.kernels import buffers
 from neurosim.bridge.kernels import conv_sparse as kernels
 from neurosim.bridge.kernels.threads import run_blocks
 from neurosim.bridge.layer import Layer, State
@@ -46,20 +47,18 @@ class _Events(torch.autograd.Function):
         ctx.events, ctx.shape, ctx.geometry = events, shape, geometry
         ctx.dtype = None if x is None else x.dtype
         n_out, n_in, k_y, k_x = weight.shape
-        stride, padding, dilation = geometry[:2], geometry[2:4], geometry[4:]
-        n_y, n_x = (
-            (shape[1 + d] + 2 * padding[d] - dilation[d] * (k - 1) - 1) // stride[d] + 1
-            for d, k in enumerate((k_y, k_x))
-        )
-        rounded = torch.zeros(n_in, k_y, k_x, _width(n_out), dtype=weight.dtype)
+        ctx.reach, (n_y, n_x) = _reach(shape[1:], (k_y, k_x), geometry)
+        rounded = torch.zeros(n_in, k_y, k_x, kernels.width(n_out), dtype=weight.dtype)
         rounded[..., :n_out] = weight.permute(1, 2, 3, 0)
-        out = torch.empty(events.n_rows, n_out, n_y, n_x, dtype=weight.dtype)
-        offset = weight.new_zeros(n_out) if bias is None else bias.detach()
+        offset = rounded.new_zeros(kernels.width(n_out))
+        if bias is not None:
+            offset[:n_out] = bias.detach()
+        out = buffers.empty((events.n_rows, n_out, n_y, n_x), weight.dtype)
         array = out.numpy()
         run_blocks(
             kernels.convolve, -(-events.n_rows // _ROWS), out.numel(), _ROWS, events.ptr,
-            events.index, events.amplitudes(array.dtype), shape, geometry, rounded.numpy(),
-            offset.contiguous().numpy(), array,
+            events.index, events.amplitudes(array.dtype), shape, *ctx.reach, rounded.numpy(),
+            offset.numpy(), array,
         )  # fmt: skip
         return out
 
@@ -78,11 +77,11 @@ class _Events(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             n_out, n_in, k_y, k_x = weight.shape
             array = gradient.numpy()
-            partial = np.zeros((_PARTS, n_in, k_y, k_x, _width(n_out)), array.dtype)
+            partial = np.zeros((_PARTS, n_in, k_y, k_x, kernels.width(n_out)), array.dtype)
             run_blocks(
                 kernels.correlate, _PARTS, gradient.numel(), -(-events.n_rows // _PARTS),
-                events.ptr, events.index, events.amplitudes(array.dtype), shape, geometry, array,
-                partial,
+                events.ptr, events.index, events.amplitudes(array.dtype), shape, *ctx.reach,
+                array, partial,
             )  # fmt: skip
             total = torch.from_numpy(partial.sum(0))[..., :n_out]
             by_weight = total.permute(3, 0, 1, 2).contiguous()
@@ -91,8 +90,17 @@ class _Events(torch.autograd.Function):
         return by_x, by_weight, by_bias, None, None, None
 
 
-def _width(n_out: int) -> int:
-    return -(-n_out // kernels.GROUP) * kernels.GROUP
+def _reach(
+    space: tuple[int, ...], kernel: tuple[int, int], geometry: Geometry
+) -> tuple[list[np.ndarray], tuple[int, int]]:
+    """Return where taps reach, in y and in x (`kernels.reach`), and the extent of the output."""
+    tables, extent = [], []
+    for d, k in enumerate(kernel):
+        stride, padding, dilation = geometry[d], geometry[2 + d], geometry[4 + d]
+        n = (space[d] + 2 * padding - dilation * (k - 1) - 1) // stride + 1
+        tables.append(kernels.reach(space[d], k, stride, padding, dilation, n))
+        extent.append(n)
+    return tables, (extent[0], extent[1])
 
 
 class _Conv(Layer):
