@@ -41,6 +41,7 @@ _LAZY: dict[str, str] = {
     "reset": "neurosim.bridge.neurons",
     "empty_cache": "neurosim.bridge.kernels.buffers",
     # containers
+    "Graph": "neurosim.bridge.graph",
     "Sequential": "neurosim.bridge.container",
     # events and connections
     "Conv1d": "neurosim.bridge.connections",

@@ -369,7 +369,9 @@ def test_losses_are_errors_or_warnings(layer: Any, text: str):
      (lambda: bridge.Recurrent(bridge.LIF(beta=0.9, reset="zero", graded_spikes_factor=0.5),
                                torch.ones(())), "graded spikes that also come back"),
      (lambda: bridge.Recurrent(bridge.LIF(beta=0.9, reset="zero"),
-                               bridge.DelayedLinear(2, 2, 3)), "delays in a recurrent conn")],
+                               bridge.DelayedLinear(2, 2, 3)), "its delays act at several steps"),
+     (lambda: bridge.Recurrent(bridge.LIF(beta=0.9, reset="zero"), bridge.Sequential(
+         nn.Linear(2, 2), bridge.LIF(beta=0.9, reset="zero"))), "neurons in a recurrent conn")],
 )  # fmt: skip
 def test_what_cannot_be_written_is_refused_by_name(layer: Any, text: str):
     module = layer()
@@ -495,15 +497,21 @@ def bad_graphs() -> dict[str, tuple[Any, str]]:
         "unknown name": (changed(good, edges=[*good.edges, ("1", "x")]),
                          r"the edge \('1', 'x'\) names 'x', which is no node"),
         "loose": (changed(good, loose=square), "not between Input and Output: 'loose'"),
-        "branch": (changed(good, b=square, edges=[*good.edges, ("0", "b"), ("b", "output")]),
-                   "'0' leads to '1', 'b'; only graphs that are a chain"),
-        "skip": (changed(good, edges=[*good.edges, ("input", "1")]), "'input' leads to '0', '1'"),
+        "skip": (changed(good, edges=[*good.edges, ("input", "output")]),
+                 r"'output' gets shape \(3,\) from '1', but \(4,\) from 'input'"),
         "loop": (changed(good, b=square, edges=[*good.edges, ("0", "b"), ("b", "0")]),
                  "a loop without a neuron, through '0', 'b'"),
-        "long loop": (changed(good, b=square, c=square, edges=[
-            *good.edges, ("1", "b"), ("b", "c"), ("c", "1")]), "a loop through '1', 'b', 'c'"),
-        "two loops": (changed(good, b=square, c=square, edges=[
-            *good.edges, ("1", "b"), ("b", "1"), ("1", "c"), ("c", "1")]), "fed back by 'b' and"),
+        "two neurons": (changed(good, b=square, c=good.nodes["1"], edges=[
+            *good.edges, ("1", "b"), ("b", "c"), ("c", "1")]),
+                        "a loop through '1', 'b', 'c'; only loops around one neuron .* '1', 'c'"),
+        "loop in a loop": (changed(good, b=square, c=square, edges=[
+            *good.edges, ("1", "b"), ("b", "1"), ("b", "c"), ("c", "b")]),
+                           "a loop without a neuron, through 'b', 'c'"),
+        "feedback out": (changed(good, b=square, edges=[
+            *good.edges, ("1", "b"), ("b", "1"), ("b", "output")]),
+                         "'b' is in the loop of '1', but also connected to 'output'"),
+        "shape of feedback": (changed(good, b=nir.Linear(np.ones((2, 3))), edges=[
+            *good.edges, ("1", "b"), ("b", "1")]), r"'1' has shape \(3,\), but the shape \(2,\)"),
         "loop of integrator": (changed(good, **{"1": nir.LI(ones, ones, 0 * ones), "b": square},
                                        edges=[*good.edges, ("1", "b"), ("b", "1")]),
                                "'1' is fed back, but does not spike"),
@@ -525,8 +533,8 @@ def bad_graphs() -> dict[str, tuple[Any, str]]:
         "nan": (changed(good, **{"1": nir.LIF(**lif | {"r": np.nan * ones})}),
                 "'1': r is not finite"),
         "rest": (changed(good, **{"1": nir.LI(ones, ones, ones)}), "'1': v_leak must be 0"),
-        "delay": (changed(good, **{"0": nir.Delay(np.zeros(4))}), "before a Linear or Affine"),
-        "last delay": (changed(good, **{"1": nir.Delay(ones)}), "'1': a Delay can be read before"),
+        "half a step": (changed(good, **{"1": nir.Delay(0.0015 * ones)}),
+                        "'1': its delays are not whole steps"),
         "past": (changed(good, edges=[("input", "d"), ("d", "0"), *good.edges[1:]],
                          d=nir.Delay(-np.ones(4))), "'d': a delay is negative"),
         "convolution": (changed(good, **{"0": nir.Conv2d(None, np.ones((1, 2, 3, 3)), 1, 0, 1, 1,

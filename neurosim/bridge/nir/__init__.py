@@ -9,13 +9,15 @@ chosen by who reads it. Here a decay factor beta of a step dt stands for the tim
 
 Either way the input enters with R (1 - beta), so that our ``mem = beta*mem + x`` has
 R = 1/(1 - beta). A synaptic current is taken likewise, and acts in the step it changes. A reset
-acts at the spike. An edge back is one step late. Times are seconds unless `time_unit` says
-otherwise; what was chosen is written into the metadata of the graph.
+acts at the spike. What several edges bring to a node is added (`Graph`). A loop leads from one
+neuron node through connections back to it (`Recurrent`), and is one step late beside its delays.
+Times are seconds unless `time_unit` says otherwise; what was chosen is written into the metadata
+of the graph.
 
 NIR has no word for: reset by subtraction, a neuron without reset, refractory or adapting neurons,
 AlphaLIF and other models, delays of single synapses, maxima and activation functions, surrogates,
 and what is learnt. The latter two are left out; all others are errors, some of which ``lossy=True``
-turns into a `NirLossWarning`.
+turns into a `NirLossWarning`. Loops around several neuron nodes cannot be read.
 """
 
 from neurosim.bridge.nir.exporting import save_nir, to_nir

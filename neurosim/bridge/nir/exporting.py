@@ -13,10 +13,12 @@ from torch import nn
 
 from neurosim.bridge.connections import DelayedLinear
 from neurosim.bridge.container import Sequential
+from neurosim.bridge.graph import INPUT, OUTPUT, Graph
 from neurosim.bridge.layer import Layer
 from neurosim.bridge.neurons.base import Neuron
 from neurosim.bridge.neurons.recurrent import Recurrent
 from neurosim.bridge.nir.connections_out import connection_node, delay_node, with_batch_norm
+from neurosim.bridge.nir.delay import Delay
 from neurosim.bridge.nir.grid import Discretisation, Grid, seconds
 from neurosim.bridge.nir.neurons_out import neuron_node
 from neurosim.bridge.nir.scale import Scale
@@ -120,16 +122,21 @@ class _Builder:
     shape: Shape
     nodes: dict[str, Any] = field(default_factory=dict)
     edges: list[tuple[str, str]] = field(default_factory=list)
-    last: str = "input"
+    last: tuple[str, ...] = ("input",)
 
     def __post_init__(self) -> None:
         self.nodes["input"] = self.nir.Input({"input": np.array(self.shape)})
 
     def append(self, name: str, node: Any) -> None:
-        """Add a node after the last one."""
+        """Add a node after the last ones."""
         self.nodes[name] = node
-        self.edges.append((self.last, name))
-        self.last = name
+        self.edges += [(before, name) for before in self.last]
+        self.last = (name,)
+
+    def add_all(self, path: str, module: nn.Module) -> None:
+        """Add a module and those inside it."""
+        for inner, part in _merged(_parts(path, module)):
+            self.add(inner, part)
 
     def add(self, path: str, module: nn.Module) -> None:
         """Add a module.
@@ -141,13 +148,19 @@ class _Builder:
         """
         where = f"module {path}" if path else repr(module)
         stem = path.replace(".", "_") or "0"
+        if isinstance(module, Graph):
+            self._graph(path, stem, module)
+            return
         after = shape_after(where, module, self.shape)
         if isinstance(module, Neuron | MembraneOutput):
             self._neurons(where, stem, module)
         elif isinstance(module, Recurrent):
-            self._recurrent(where, stem, module)
+            self._recurrent(where, path, stem, module)
         elif isinstance(module, Scale):
             self._scale(f"{stem}_scale", module.factor.double().numpy())
+        elif isinstance(module, Delay):
+            steps = np.broadcast_to(module.steps.double().numpy(), self.shape)
+            self.append(f"{stem}_delay", self.nir.Delay(delay=steps * self.grid.dt))
         elif isinstance(module, DelayedLinear):
             weights, delay = delay_node(where, module, self.grid)
             if delay is not None:
@@ -167,31 +180,49 @@ class _Builder:
     def _scale(self, name: str, factor: Any) -> None:
         self.append(name, self.nir.Scale(scale=np.broadcast_to(factor, self.shape).copy()))
 
-    def _recurrent(self, where: str, stem: str, layer: Recurrent) -> None:
+    def _graph(self, path: str, stem: str, graph: Graph) -> None:
+        """Add the nodes of a graph, with edges for what is added."""
+        ends = {INPUT: (self.last, self.shape)}
+        for name in (*graph.order, OUTPUT):
+            joined: list[str] = []
+            for source in graph.sources[name]:
+                self.last, shape = ends[source]
+                if shape != (expected := ends[graph.sources[name][0]][1]):
+                    raise ParameterError(
+                        f"module {path}: {name!r} gets shape {expected} and, from {source!r}, "
+                        f"{shape}, which cannot be added."
+                    )
+                self.shape = shape
+                if set(self.last) & set(joined):  # an edge can be there once only
+                    self._scale(f"{stem}_{source}_to_{name}", 1.0)
+                joined += self.last
+            self.last = tuple(joined)
+            if name != OUTPUT:
+                self.add_all(f"{path}.{name}" if path else name, graph.nodes[name])
+            ends[name] = (self.last, self.shape)
+
+    def _recurrent(self, where: str, path: str, stem: str, layer: Recurrent) -> None:
         node, amplitude = neuron_node(where, layer.neuron, self.shape, self.grid)
         if amplitude is not None:
             raise ParameterError(
                 f"{where}: graded spikes that also come back are not written; multiply the "
                 "recurrent weights by graded_spikes_factor and scale the output instead."
             )
+        name, shape = _named(stem, node), self.shape
+        self.append(name, node)
         if layer.connection is None:
             V = layer.V.detach().double().numpy()
-            V = V.reshape(()) if V.size == 1 else V
-            back = self.nir.Scale(scale=np.broadcast_to(V, self.shape).copy())
-        elif isinstance(layer.connection, DelayedLinear):
-            raise ParameterError(
-                f"{where}: delays in a recurrent connection are not written to NIR."
-            )
+            self._scale(f"{stem}_recurrent", V.reshape(()) if V.size == 1 else V)
         else:
-            if shape_after(where, layer.connection, self.shape) != self.shape:
-                raise ParameterError(
-                    f"{where}: the recurrent connection does not return shape {self.shape}."
-                )
-            back = connection_node(where, layer.connection, self.shape)
-        name = _named(stem, node)
-        self.append(name, node)
-        self.nodes[f"{stem}_recurrent"] = back
-        self.edges += [(name, f"{stem}_recurrent"), (f"{stem}_recurrent", name)]
+            if any(isinstance(m, Neuron | Recurrent) for m in layer.connection.modules()):
+                raise ParameterError(f"{where}: neurons in a recurrent connection are not written.")
+            self.add_all(f"{path}.recurrent" if path else "recurrent", layer.connection)
+        if self.shape != shape:
+            raise ParameterError(
+                f"{where}: the recurrent connection does not return shape {shape}."
+            )
+        self.edges += [(end, name) for end in self.last]
+        self.last = (name,)
 
 
 def _named(stem: str, node: Any) -> str:
@@ -241,6 +272,10 @@ def _input_shape(
         return (first.in_features,)
     if isinstance(first, Neuron) and first.shape is not None:
         return first.shape
+    if isinstance(first, Graph):
+        heads = [m for name, m in first.nodes.items() if INPUT in first.sources[name]]
+        if heads:
+            return _input_shape(list(_parts("", heads[0])), None)
     raise ParameterError(
         f"to_nir: the first layer, {first}, does not tell the shape of the input; give "
         "sample_shape=, without time and batch, such as sample_shape=(2, 34, 34)."
@@ -257,7 +292,7 @@ def shape_after(where: str, module: nn.Module, shape: Shape) -> Shape:
     """
     if isinstance(module, Neuron) and module.shape not in (None, shape):
         raise ParameterError(f"{where}: {module!r} gets input of shape {shape}.")
-    if isinstance(module, Neuron | MembraneOutput | Recurrent | Scale):
+    if isinstance(module, Neuron | MembraneOutput | Recurrent | Scale | Delay):
         return shape
     if isinstance(module, DelayedLinear) and shape == (module.in_features,):
         return (module.out_features,)

@@ -1,110 +1,45 @@
-"""Graphs of NIR: reading files, and the chain of nodes that a graph is."""
+"""The wiring of a graph of NIR: subgraphs resolved, loops of neurons taken out."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
+from graphlib import TopologicalSorter
 from typing import Any
 
-from neurosim.errors import FileFormatError, ParameterError, require
+from neurosim.errors import ParameterError
 
 #: Nodes that hold a state, through which a loop may lead.
 NEURONS = ("LIF", "IF", "LI", "I", "CubaLIF", "CubaLI")
-
-
-# --- files
-
-
-def read_graph(path: str | Path) -> Any:
-    """Read a graph from a file, node by node, without checking its types.
-
-    Parameters
-    ----------
-    path : str or Path
-
-    Returns
-    -------
-    graph : nir.NIRGraph
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no file.
-    FileFormatError
-        If it is damaged or no NIR; the node is named.
-    MissingPackageError
-        If nir is not installed.
-    """
-    nir: Any = require("nir", "nir", "load_nir")
-    h5py: Any = require("h5py", "nir", "load_nir")
-    if not Path(path).exists():
-        raise FileNotFoundError(f"{path}: no such file.")
-    try:
-        with h5py.File(path, "r") as file:
-            content = nir.serialization.hdf2dict(file)
-    except OSError as error:
-        raise FileFormatError(f"{path}: not a NIR (HDF5) file, or damaged: {error}.") from error
-    root = content.get("node")
-    if not isinstance(root, dict) or root.get("type") != "NIRGraph":
-        raise FileFormatError(f"{path}: no graph in it (/node of type NIRGraph); is it a NIR file?")
-    return _graph(nir, str(path), "", root)
-
-
-def _graph(nir: Any, path: str, name: str, content: Mapping[str, Any]) -> Any:
-    where = f"{path}: graph {name!r}" if name else path
-    if not isinstance(content.get("nodes"), dict) or "edges" not in content:
-        raise FileFormatError(f"{where}: a graph needs 'nodes' and 'edges'.")
-    nodes = {}
-    for key, node in content["nodes"].items():
-        full = f"{name}.{key}" if name else key
-        kind = node.get("type") if isinstance(node, dict) else None
-        if kind == "NIRGraph":
-            nodes[key] = _graph(nir, path, full, node)
-            continue
-        if not isinstance(kind, str) or kind not in nir.ir.__all__:
-            raise FileFormatError(
-                f"{path}: node {full!r} has the type {kind!r}, which nir {nir.version} does not "
-                "know."
-            )
-        try:
-            nodes[key] = nir.dict2NIRNode(dict(node))
-        except (AssertionError, KeyError, TypeError, ValueError, IndexError) as error:
-            raise FileFormatError(
-                f"{path}: node {full!r} ({kind}) cannot be read: {type(error).__name__}: {error}."
-            ) from error
-    try:
-        edges = [(_text(a), _text(b)) for a, b in content["edges"]]
-    except (TypeError, ValueError) as error:
-        raise FileFormatError(f"{where}: 'edges' are not pairs of names.") from error
-    metadata = dict(content.get("metadata", {}))
-    return nir.NIRGraph(nodes, edges, metadata=metadata, type_check=False)
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-# --- chains
-
-
-@dataclass
-class Link:
-    """A node of a chain, with the node that feeds its output back to it."""
-
-    name: str
-    node: Any
-    back: str | None = None
+#: Nodes that can be in the way back to a neuron.
+FEEDBACK = (
+    "Linear", "Affine", "Conv1d", "Conv2d", "Scale", "Delay", "Flatten", "SumPool2d", "AvgPool2d",
+)  # fmt: skip
 
 
 @dataclass
 class Wiring:
-    """The nodes of a graph and its subgraphs, and what each is connected to."""
+    """The nodes of a graph and its subgraphs, and what each is connected to.
+
+    Attributes
+    ----------
+    nodes : dict
+        By name; those of a subgraph have its name and a dot before theirs.
+    after, before : dict of lists of str
+        Where an edge leads to, or comes from.
+    first, last : str
+        The nodes where the signal enters and leaves.
+    loops : dict of Wiring
+        By the name of a neuron: the way back from its output (`first`) to its input (`last`).
+    """
 
     nodes: dict[str, Any] = field(default_factory=dict)
     after: dict[str, list[str]] = field(default_factory=dict)
     before: dict[str, list[str]] = field(default_factory=dict)
+    first: str = ""
+    last: str = ""
+    loops: dict[str, Wiring] = field(default_factory=dict)
 
     def connect(self, a: str, b: str) -> None:
         """Add an edge; a second of the same kind is dropped with a warning."""
@@ -132,49 +67,51 @@ class Wiring:
             for b in after:
                 self.connect(a, b)
 
+    def without_loops(self) -> list[str]:
+        """Return the names in an order in which each comes after what leads to it."""
+        return list(TopologicalSorter(self.before).static_order())
 
-def chain(graph: Any) -> tuple[list[Link], Wiring]:
-    """Return the nodes of a graph from its input to its output.
+
+def wiring_of(graph: Any) -> Wiring:
+    """Return the wiring of a graph.
 
     Parameters
     ----------
     graph : nir.NIRGraph
-        Subgraphs are resolved.
+        With one Input and one Output.
 
     Raises
     ------
     ParameterError
-        If the graph is no chain of nodes, or a loop does not lead from a neuron through one
-        connection back to it; the nodes are named.
+        If a node is not between them, or a loop is not one of connections around one neuron; the
+        nodes are named.
     """
     wiring = Wiring()
     _collect(graph, "", wiring)
-    first, last = (_end(wiring, kind) for kind in ("Input", "Output"))
-    backs = _take_loops_out(wiring)
-    _check_loops(wiring)
-    links, name = [], first
-    while True:
-        links.append(Link(name, wiring.nodes[name], backs.get(name)))
-        if name == last:
-            break
-        followers = wiring.after[name]
-        if len(followers) != 1:
-            raise ParameterError(
-                f"NIR node {name!r} leads to {_listed(followers)}; only graphs that are a chain "
-                "can become a Sequential."
-            )
-        (follower,) = followers
-        if len(wiring.before[follower]) > 1:
-            raise ParameterError(
-                f"NIR node {follower!r} gets input from {_listed(wiring.before[follower])}; only "
-                "graphs that are a chain can become a Sequential."
-            )
-        name = follower
-    used = {link.name for link in links} | {b for b in backs.values() if b}
+    wiring.first, wiring.last = (_end(wiring, kind) for kind in ("Input", "Output"))
+    for loop in _loops(wiring, set(wiring.nodes)):
+        _take_out(wiring, loop)
+    used = _reached(wiring.after, wiring.first) & _reached(wiring.before, wiring.last)
     lost = [n for n in wiring.nodes if n not in used]
     if lost:
         raise ParameterError(f"NIR: not between Input and Output: {_listed(lost)}.")
-    return links, wiring
+    return wiring
+
+
+def chains(wiring: Wiring) -> list[list[str]]:
+    """Return the nodes in chains, each as long as nothing branches off or joins, in order."""
+    found: list[list[str]] = []
+    at_end: dict[str, list[str]] = {}
+    for name in wiring.without_loops():
+        before = wiring.before[name]
+        if len(before) == 1 and len(wiring.after[before[0]]) == 1:
+            chain = at_end.pop(before[0])
+        else:
+            chain = []
+            found.append(chain)
+        chain.append(name)
+        at_end[name] = chain
+    return found
 
 
 def _collect(graph: Any, prefix: str, wiring: Wiring) -> None:
@@ -223,55 +160,68 @@ def _end(wiring: Wiring, kind: str) -> str:
     )
 
 
-def _take_loops_out(wiring: Wiring) -> dict[str, str]:
-    """Remove the nodes that feed a neuron back to itself; return them by the neuron."""
-    backs: dict[str, str] = {}
-    for name, node in wiring.nodes.items():
-        if type(node).__name__ not in NEURONS:
+def _reached(edges: dict[str, list[str]], start: str) -> set[str]:
+    found, waiting = {start}, [start]
+    while waiting:
+        fresh = set(edges[waiting.pop()]) - found
+        found |= fresh
+        waiting += fresh
+    return found
+
+
+def _loops(wiring: Wiring, among: set[str]) -> list[list[str]]:
+    """Return the sets of nodes that lead to each other, in the order of the graph."""
+    inside = {n: [b for b in wiring.after[n] if b in among] for n in wiring.nodes if n in among}
+    reach = {n: _reached(inside, n) for n in inside}
+    loops, seen = [], set[str]()
+    for name in inside:
+        if name in seen or not any(name in reach[b] for b in inside[name]):
             continue
-        if name in wiring.after[name]:
-            backs[name] = ""  # its own spikes, as they are
-            wiring.after[name].remove(name)
-            wiring.before[name].remove(name)
-        for other in list(wiring.after[name]):
-            if wiring.before[other] == [name] and wiring.after[other] == [name]:
-                if name in backs:
-                    raise ParameterError(
-                        f"NIR node {name!r} is fed back by {backs[name] or name!r} and {other!r}; "
-                        "one recurrent connection can be read."
-                    )
-                backs[name] = other
-                wiring.after[name].remove(other)
-                wiring.before[name].remove(other)
-    return backs
+        loops.append([n for n in inside if n in reach[name] and name in reach[n]])
+        seen.update(loops[-1])
+    return loops
 
 
-def _check_loops(wiring: Wiring) -> None:
-    """Raise a ParameterError if there is still a loop."""
-    waiting = {n: len(b) for n, b in wiring.before.items()}
-    ready = [n for n, count in waiting.items() if not count]
-    while ready:
-        name = ready.pop()
-        del waiting[name]
-        for b in wiring.after[name]:
-            if b in waiting:
-                waiting[b] -= 1
-                if not waiting[b]:
-                    ready.append(b)
-    loop = set(waiting)
-    while ends := {n for n in loop if not loop.intersection(wiring.after[n])}:
-        loop -= ends  # what only follows a loop is no part of it
-    if not loop:
-        return
-    if not any(type(wiring.nodes[n]).__name__ in NEURONS for n in loop):
+def _take_out(wiring: Wiring, loop: list[str]) -> None:
+    """Move the way from a neuron back to it from a wiring into `loops`."""
+    neurons = [n for n in loop if type(wiring.nodes[n]).__name__ in NEURONS]
+    others = [n for n in loop if n not in neurons]
+    if not neurons:
         raise ParameterError(
-            f"NIR: a loop without a neuron, through {_listed(sorted(loop))}: its signal would go "
-            "round within one step."
+            f"NIR: a loop without a neuron, through {_listed(loop)}: its signal would go round "
+            "within one step."
         )
-    raise ParameterError(
-        f"NIR: a loop through {_listed(sorted(loop))}; only a loop of one neuron node and one "
-        "connection (Linear, Affine, Conv2d, Scale) can be read."
-    )
+    if len(neurons) > 1:
+        raise ParameterError(
+            f"NIR: a loop through {_listed(loop)}; only loops around one neuron node can be read, "
+            f"and this has {_listed(neurons)}. Join them into one node with the weights of both."
+        )
+    (neuron,) = neurons
+    if short := _loops(wiring, set(others)):
+        _take_out(wiring, short[0])  # raises: it has no neuron
+    for name in others:
+        kind = type(wiring.nodes[name]).__name__
+        if kind not in FEEDBACK:
+            raise ParameterError(
+                f"NIR node {name!r}: {kind} cannot be read in a loop; {', '.join(FEEDBACK)} can."
+            )
+        outside = [n for n in (*wiring.before[name], *wiring.after[name]) if n not in loop]
+        if outside:
+            raise ParameterError(
+                f"NIR node {name!r} is in the loop of {neuron!r}, but also connected to "
+                f"{_listed(outside)}; what is fed back can go to the neuron only."
+            )
+    back = Wiring(first=f"output of {neuron}", last=f"input of {neuron}")
+    for name in (back.first, *others, back.last):
+        back.add(name, wiring.nodes.get(name))
+    for a in loop:
+        for b in [b for b in wiring.after[a] if b in loop]:
+            back.connect(back.first if a == neuron else a, back.last if b == neuron else b)
+            wiring.after[a].remove(b)
+            wiring.before[b].remove(a)
+    for name in others:
+        del wiring.nodes[name], wiring.after[name], wiring.before[name]
+    wiring.loops[neuron] = back
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ import torch
 from torch import nn
 
 from neurosim.bridge.container import Sequential
+from neurosim.bridge.graph import INPUT, OUTPUT, Graph
 from neurosim.bridge.neurons.base import Neuron
 from neurosim.bridge.neurons.lif import LIF
 from neurosim.bridge.neurons.recurrent import Recurrent
 from neurosim.bridge.neurons.synaptic import CubaLIF
 from neurosim.bridge.nir.exporting import shape_after
-from neurosim.bridge.nir.graph import Link, Wiring, chain, read_graph
+from neurosim.bridge.nir.files import read_graph
+from neurosim.bridge.nir.graph import Wiring, chains, wiring_of
 from neurosim.bridge.nir.grid import Discretisation, Grid, seconds
 from neurosim.bridge.nir.nodes_in import Reader, Shape
 from neurosim.bridge.nir.scale import Scale
@@ -39,8 +42,8 @@ def from_nir(
     Parameters
     ----------
     graph : nir.NIRGraph, str or Path
-        Or a file. Its nodes must be a chain from one Input to one Output; a neuron may be fed
-        back through one connection.
+        Or a file, with one Input and one Output. What several edges bring to a node is added;
+        loops may lead from one neuron node through connections back to it.
     dt : float, optional
         Step of the model, in `time_unit`. Default: that in the metadata, if `to_nir` wrote the
         graph. Files of snnTorch have 1e-4 s.
@@ -57,9 +60,10 @@ def from_nir(
     Returns
     -------
     model : Sequential
-        A gain of the input other than 1 is put into the threshold, so that membranes are in units
-        of the input; they start at rest. Spikes have the default surrogate; all weights can be
-        learnt, and no time constants or delays.
+        Of layers, or of one `Graph` where there are branches. A gain of the input other than 1 is
+        put into the threshold, so that membranes are in units of the input; they start at rest.
+        Spikes have the default surrogate; all weights can be learnt, and no time constants or
+        delays.
 
     Raises
     ------
@@ -90,14 +94,21 @@ def from_nir(
     """
     if isinstance(graph, str | Path):
         graph = read_graph(graph)
-    links, wiring = chain(graph)
+    wiring = wiring_of(graph)
     grid = _grid(graph, dt, time_unit, discretisation, lossy)
     if dtype is None:
-        stored = {np.asarray(n.weight).dtype for n in wiring.nodes.values() if hasattr(n, "weight")}
+        nodes = [n for w in (wiring, *wiring.loops.values()) for n in w.nodes.values()]
+        stored = {np.asarray(n.weight).dtype for n in nodes if hasattr(n, "weight")}
         dtype = torch.float64 if np.dtype("f8") in stored else torch.float32
     if dtype not in _DTYPES:
         raise ParameterError(f"from_nir: dtype = {dtype!r} is not torch.float32 or torch.float64.")
-    return Sequential(*_layers(links, wiring, Reader(grid, dtype)))
+    model, shape = _Builder(Reader(grid, dtype)).model(wiring, _input_shape(wiring))
+    expected = _type(wiring.nodes[wiring.last].input_type)
+    if expected is not None and expected not in (shape, (1, *shape)):
+        raise ParameterError(
+            f"NIR node {wiring.last!r}: the output has shape {shape}, not {expected} as it says."
+        )
+    return model if isinstance(model, Sequential) else Sequential(model)
 
 
 def load_nir(path: str | Path, **options: Any) -> Sequential:
@@ -140,38 +151,103 @@ def _grid(
     return Grid(step, chosen, lossy)
 
 
-def _layers(links: list[Link], wiring: Wiring, reader: Reader) -> list[nn.Module]:
-    shape = _input_shape(links)
-    found: list[nn.Module] = []
-    waiting: Link | None = None
-    for link in links[1:-1]:
-        if type(link.node).__name__ == "Delay":
+class _Builder:
+    """Makes models of wirings."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+
+    def model(self, wiring: Wiring, shape: Shape) -> tuple[Sequential | Graph, Shape]:
+        """Return a chain of layers, or a graph of them, and the shape of its output."""
+        shapes: dict[str, Shape] = {}
+        modules: dict[str, Sequential] = {}
+        names: dict[str, str] = {}
+        edges: list[tuple[str, str]] = []
+        for chain in chains(wiring):
+            head, tail = chain[0], chain[-1]
+            sources = wiring.before[head]
+            for source in sources[1:]:
+                if shapes[source] != shapes[sources[0]]:
+                    raise ParameterError(
+                        f"NIR node {head!r} gets shape {shapes[sources[0]]} from {sources[0]!r}, "
+                        f"but {shapes[source]} from {source!r}, which cannot be added."
+                    )
+            inner = [n for n in chain if n not in (wiring.first, wiring.last)]
+            layers, shapes[tail] = self.layers(
+                wiring, inner, shapes[sources[0]] if sources else shape
+            )
+            if head == wiring.first and tail == wiring.last:
+                return Sequential(*layers), shapes[tail]
+            names[tail] = INPUT
+            if inner:
+                names[tail] = _unused(inner[0].replace(".", "_"), (*modules, INPUT, OUTPUT))
+                modules[names[tail]] = Sequential(*layers)
+                edges += [(names[s], names[tail]) for s in sources] or [(INPUT, names[tail])]
+            if tail == wiring.last:
+                ends = [names[tail]] if inner else [names[s] for s in sources]
+                edges += [(name, OUTPUT) for name in ends]
+        return Graph(modules, edges), shapes[wiring.last]
+
+    def layers(
+        self, wiring: Wiring, names: list[str], shape: Shape
+    ) -> tuple[list[nn.Module], Shape]:
+        """Return the layers of a chain of nodes, and the shape after them."""
+        found: list[nn.Module] = []
+        waiting: str | None = None
+        for k, name in enumerate(names):
+            node, kind = wiring.nodes[name], type(wiring.nodes[name]).__name__
+            follower = wiring.nodes[names[k + 1]] if k + 1 < len(names) else None
+            if kind == "Delay" and type(follower).__name__ in ("Linear", "Affine"):
+                waiting = name  # a layer of both
+                continue
+            layers = self.reader.layers(name, node, shape)
             if waiting is not None:
-                raise ParameterError(f"NIR node {link.name!r}: a Delay after a Delay; join them.")
-            waiting = link
-            continue
-        if waiting is not None and type(link.node).__name__ not in ("Linear", "Affine"):
-            break
-        layers = reader.layers(link.name, link.node, shape)
-        if waiting is not None:
-            layers = [reader.delayed(waiting.name, waiting.node, *layers)]
-            waiting = None
-        if link.back is not None:
-            layers[-1] = _recurrent(link, wiring, reader, layers, shape)
-        layers = _with_amplitude(found, layers)
-        for layer in layers:
-            shape = shape_after(f"NIR node {link.name!r}", layer, shape)
-        found += layers
-    if waiting is not None:
-        raise ParameterError(
-            f"NIR node {waiting.name!r}: a Delay can be read before a Linear or Affine node only."
-        )
-    expected = _type(links[-1].node.input_type)
-    if expected is not None and expected not in (shape, (1, *shape)):
-        raise ParameterError(
-            f"NIR node {links[-1].name!r}: the output has shape {shape}, not {expected} as it says."
-        )
-    return found
+                layers = [self.reader.delayed(waiting, wiring.nodes[waiting], *layers)]
+                waiting = None
+            if name in wiring.loops:
+                layers[-1] = self.recurrent(name, wiring.loops[name], layers, shape)
+            layers = _with_amplitude(found, layers)
+            for layer in layers:
+                shape = shape_after(f"NIR node {name!r}", layer, shape)
+            found += layers
+        return found, shape
+
+    def recurrent(
+        self, name: str, back: Wiring, layers: list[nn.Module], shape: Shape
+    ) -> Recurrent:
+        """Return a neuron with the connections that feed its spikes back."""
+        neuron = layers[-1]
+        if not isinstance(neuron, Neuron) or neuron.step.outputs != ("spk",):
+            raise ParameterError(f"NIR node {name!r} is fed back, but does not spike.")
+        if len(layers) > 1:
+            raise ParameterError(
+                f"NIR node {name!r}: its r is not positive, which cannot be read in a loop."
+            )
+        connection, after = self.model(back, shape)
+        if after != shape:
+            raise ParameterError(
+                f"NIR node {name!r} has shape {shape}, but the shape {after} is fed back to it."
+            )
+        if isinstance(connection, Graph) or len(connection) > 1:
+            return Recurrent(neuron, connection)
+        if not len(connection):
+            return Recurrent(neuron, torch.ones((), dtype=self.reader.dtype))
+        (single,) = connection
+        if isinstance(single, Scale):
+            return Recurrent(neuron, single.factor)
+        if isinstance(single, nn.Linear):  # torch's own: the recurrence is fused
+            n = single.in_features
+            plain = nn.Linear(n, n, bias=single.bias is not None)
+            plain.weight, plain.bias = single.weight, single.bias
+            return Recurrent(neuron, plain)
+        return Recurrent(neuron, single)
+
+
+def _unused(name: str, taken: Sequence[str]) -> str:
+    fresh, k = name, 1
+    while fresh in taken:
+        fresh, k = f"{name}_{k}", k + 1
+    return fresh
 
 
 def _with_amplitude(found: list[nn.Module], layers: list[nn.Module]) -> list[nn.Module]:
@@ -193,52 +269,17 @@ def _with_amplitude(found: list[nn.Module], layers: list[nn.Module]) -> list[nn.
     return layers
 
 
-def _recurrent(
-    link: Link, wiring: Wiring, reader: Reader, layers: list[nn.Module], shape: Shape
-) -> Recurrent:
-    """Return a neuron with the connection that feeds its spikes back."""
-    neuron = layers[-1]
-    if not isinstance(neuron, Neuron) or neuron.step.outputs != ("spk",):
-        raise ParameterError(f"NIR node {link.name!r} is fed back, but does not spike.")
-    if len(layers) > 1:
-        raise ParameterError(
-            f"NIR node {link.name!r}: its r is not positive, which cannot be read in a loop."
-        )
-    if not link.back:
-        return Recurrent(neuron, torch.ones((), dtype=reader.dtype))
-    node = wiring.nodes[link.back]
-    if type(node).__name__ == "Scale":
-        scale = reader.layers(link.back, node, shape)
-        V = scale[0].factor if scale else torch.ones(())
-        return Recurrent(neuron, V)  # type: ignore[arg-type]
-    if type(node).__name__ not in ("Linear", "Affine", "Conv2d"):
-        raise ParameterError(
-            f"NIR node {link.back!r}: {type(node).__name__} cannot be read in a loop; Linear, "
-            "Affine, Conv2d and Scale can."
-        )
-    (connection,) = reader.layers(link.back, node, shape)
-    if shape_after(f"NIR node {link.back!r}", connection, shape) != shape:
-        raise ParameterError(
-            f"NIR node {link.back!r} does not return the shape {shape} of {link.name!r}."
-        )
-    if isinstance(connection, nn.Linear):  # torch's own: the recurrence is fused
-        n = connection.in_features
-        plain = nn.Linear(n, n, bias=connection.bias is not None)
-        plain.weight, plain.bias = connection.weight, connection.bias
-        connection = plain
-    return Recurrent(neuron, connection)
-
-
 def _type(given: Any) -> Shape | None:
     value = next(iter(given.values()), None) if given else None
     return None if value is None else tuple(int(n) for n in np.atleast_1d(value))
 
 
-def _input_shape(links: list[Link]) -> Shape:
+def _input_shape(wiring: Wiring) -> Shape:
     """Return the shape of the input, without a batch dimension that others may have left in."""
-    name, shape = links[0].name, _type(links[0].node.output_type)
-    follower = links[1].node
-    needed = _type(getattr(follower, "input_type", None)) or None
+    name, shape = wiring.first, _type(wiring.nodes[wiring.first].output_type)
+    followers = (wiring.nodes[n] for n in wiring.after[name])
+    told = (_type(getattr(node, "input_type", None)) for node in followers)
+    needed = next(filter(None, told), None)
     if shape is None:
         shape = needed
     if shape is None:
@@ -246,7 +287,7 @@ def _input_shape(links: list[Link]) -> Shape:
     if needed is not None and shape == (1, *needed):
         warnings.warn(
             f"NIR node {name!r}: its shape {shape} has a batch dimension, which was left out.",
-            stacklevel=4,
+            stacklevel=3,
         )
         return needed
     return shape

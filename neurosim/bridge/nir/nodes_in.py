@@ -13,6 +13,7 @@ from neurosim.bridge.connections import Conv1d, Conv2d, DelayedLinear, Linear
 from neurosim.bridge.neurons.leaky_integrator import LI
 from neurosim.bridge.neurons.lif import LIF
 from neurosim.bridge.neurons.synaptic import CubaLIF
+from neurosim.bridge.nir.delay import Delay
 from neurosim.bridge.nir.grid import Array, Grid, is_one
 from neurosim.bridge.nir.scale import Scale
 from neurosim.errors import ParameterError
@@ -182,14 +183,7 @@ class Reader:
             Unless the delays are whole steps.
         """
         shape = (weights.in_features,)
-        delay = self._values(name, node, shape, "delay")["delay"] / self.grid.dt
-        steps = np.round(delay)
-        if (np.abs(delay - steps) > 1e-6 * np.maximum(steps, 1)).any():
-            self.grid.lose(
-                f"NIR node {name!r}", "its delays are not whole steps of dt", "the nearest ones"
-            )
-        if (steps < 0).any():
-            raise ParameterError(f"NIR node {name!r}: a delay is negative: {delay.min():g} steps.")
+        steps = self._steps(name, node, shape)
         layer = DelayedLinear(
             weights.in_features, weights.out_features, max(1, int(steps.max())), kind="axon",
             delay_init=torch.from_numpy(np.broadcast_to(steps, shape).copy()), learn_delays=False,
@@ -199,6 +193,22 @@ class Reader:
         if weights.bias is not None:
             layer.bias = weights.bias
         return layer
+
+    def _delay(self, name: str, node: Any, shape: Shape) -> list[nn.Module]:
+        steps = self._steps(name, node, shape)
+        return [Delay(torch.from_numpy(steps))] if steps.any() else []
+
+    def _steps(self, name: str, node: Any, shape: Shape) -> Array:
+        """Return the delays of a node, in whole steps."""
+        delay = self._values(name, node, shape, "delay")["delay"] / self.grid.dt
+        steps = np.round(delay)
+        if (np.abs(delay - steps) > 1e-6 * np.maximum(steps, 1)).any():
+            self.grid.lose(
+                f"NIR node {name!r}", "its delays are not whole steps of dt", "the nearest ones"
+            )
+        if (steps < 0).any():
+            raise ParameterError(f"NIR node {name!r}: a delay is negative: {delay.min():g} steps.")
+        return steps
 
     # --- numbers
 
@@ -272,7 +282,7 @@ _CONVERT: dict[str, Callable[[Reader, str, Any, Shape], list[nn.Module]]] = {
     "LI": Reader._li, "CubaLI": Reader._cubali, "I": Reader._i, "Linear": Reader._linear,
     "Affine": Reader._linear, "Conv1d": Reader._conv1d, "Conv2d": Reader._conv2d,
     "AvgPool2d": Reader._avgpool2d, "SumPool2d": Reader._sumpool2d, "Flatten": Reader._flatten,
-    "Scale": Reader._scale,
+    "Scale": Reader._scale, "Delay": Reader._delay,
 }  # fmt: skip
 
 
