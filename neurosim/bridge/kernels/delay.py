@@ -51,34 +51,52 @@ def _store(buffer, b, low, high, out):
             out[t, b, j] = buffer[j - low, t]
 
 
+@njit(inline="always")
+def _walk(forward, b, low, high, width, ptr, index, values, start, shape, rows, taps):
+    """Add the taps at the events of sample b to ``rows``, or (not `forward`) the other way round.
+
+    `rows` is a buffer of the targets `low` to `high`, `taps` those of all synapses, both flat;
+    `shape` is (T, B, J, taps a synapse). `forward` is a constant of the caller, which leaves one
+    of the two.
+    """
+    n_steps, n_samples, n_targets, n_taps = shape
+    one = rows.dtype.type(1)
+    for t in range(n_steps):
+        r = t * n_samples + b
+        for p in range(ptr[r], ptr[r + 1]):
+            i = index[p]
+            value = values[p] if values.size else one
+            for j in range(low, high):
+                at = (j - low) * width + t + start[i, j]
+                tap = (i * n_targets + j) * n_taps
+                if n_taps == 2:
+                    if forward:
+                        add_scaled_2(rows, at, value, taps, tap)
+                    else:
+                        add_scaled_2(taps, tap, value, rows, at)
+                else:
+                    for k in range(0, n_taps, GROUP):
+                        if forward:
+                            add_scaled_8(rows, at + k, value, taps, tap + k)
+                        else:
+                            add_scaled_8(taps, tap + k, value, rows, at + k)
+
+
 @njit(**_OPTIONS)
 def deliver(first, last, parts, width, ptr, index, values, start, taps, out):
     """Forward product at events; block k is a part k % parts of the targets of sample k // parts.
 
     `ptr`, `index`, `values`: events of rows t * B + b. Writes ``out [T, B, J]``.
     """
-    n_steps, n_samples, n_targets = out.shape
-    n_taps = taps.shape[2]
+    n_targets = out.shape[2]
+    shape = (out.shape[0], out.shape[1], n_targets, taps.shape[2])
     buffer = np.empty((-(-n_targets // parts), width), out.dtype)
     currents, weights = buffer.reshape(-1), taps.reshape(-1)
-    one = out.dtype.type(1)
     for block in range(first, last):
         b, part = block // parts, block % parts
         low, high = part * n_targets // parts, (part + 1) * n_targets // parts
         buffer[:] = 0
-        for t in range(n_steps):
-            r = t * n_samples + b
-            for p in range(ptr[r], ptr[r + 1]):
-                i = index[p]
-                value = values[p] if values.size else one
-                for j in range(low, high):
-                    position = (j - low) * width + t + start[i, j]
-                    synapse = (i * n_targets + j) * n_taps
-                    if n_taps == 2:
-                        add_scaled_2(currents, position, value, weights, synapse)
-                    else:
-                        for k in range(0, n_taps, GROUP):
-                            add_scaled_8(currents, position + k, value, weights, synapse + k)
+        _walk(True, b, low, high, width, ptr, index, values, start, shape, currents, weights)
         _store(buffer, b, low, high, out)
 
 
@@ -88,28 +106,15 @@ def correlate(first, last, parts, width, ptr, index, values, start, gradient, by
 
     Adds ``value * gradient[t + start[i, j] + k, b, j]`` to ``by_taps[i, j, k]``.
     """
-    n_steps, n_samples, n_targets = gradient.shape
+    _, n_samples, n_targets = gradient.shape
+    shape = (gradient.shape[0], n_samples, n_targets, by_taps.shape[2])
     buffer = np.zeros((-(-n_targets // parts), width), gradient.dtype)
     upstream, sums = buffer.reshape(-1), by_taps.reshape(-1)
-    one = gradient.dtype.type(1)
-    n_taps = by_taps.shape[2]
     for part in range(first, last):
         low, high = part * n_targets // parts, (part + 1) * n_targets // parts
         for b in range(n_samples):
             _load(gradient, b, low, high, 0, buffer)
-            for t in range(n_steps):
-                r = t * n_samples + b
-                for p in range(ptr[r], ptr[r + 1]):
-                    i = index[p]
-                    value = values[p] if values.size else one
-                    for j in range(low, high):
-                        position = (j - low) * width + t + start[i, j]
-                        synapse = (i * n_targets + j) * n_taps
-                        if n_taps == 2:
-                            add_scaled_2(sums, synapse, value, upstream, position)
-                        else:
-                            for k in range(0, n_taps, GROUP):
-                                add_scaled_8(sums, synapse + k, value, upstream, position + k)
+            _walk(False, b, low, high, width, ptr, index, values, start, shape, upstream, sums)
 
 
 @njit(**_OPTIONS)
