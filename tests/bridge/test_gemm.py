@@ -11,7 +11,9 @@ from neurosim.bridge.kernels import gemm
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("sizes", [(7, 20, 33), (100, 64, 5), (1, 1, 1), (0, 3, 4), (3, 0, 4)])
+@pytest.mark.parametrize(
+    "sizes", [(130, 130, 131), (300, 700, 11), (7, 20, 33), (0, 3, 4), (3, 0, 4)]
+)
 def test_products_are_right(sizes, dtype):
     g = torch.Generator().manual_seed(0)
     r, k, n = sizes
@@ -40,7 +42,7 @@ def test_without_the_operator_torch_multiplies(monkeypatch, operator):
     monkeypatch.setattr(torch.ops, "mkldnn", found)
     gemm._onednn.cache_clear()
     try:
-        a = torch.arange(6.0).reshape(2, 3)
+        a = torch.arange(200 * 200.0).reshape(200, 200) % 7
         assert torch.equal(gemm.multiply(a, a.t()), torch.mm(a, a.t()))
         assert gemm._onednn() is None
     finally:

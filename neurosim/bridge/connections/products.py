@@ -113,11 +113,12 @@ def event_linear(
     out : [*leading, out] tensor
         In the precision of the weights; under autocast in that of autocast, computed in float32.
     """
-    result = autocast_type(weight)
+    arguments = (events, leading, autocast_type(weight))
     compute = torch.float64 if weight.dtype == torch.float64 else torch.float32
+    if weight.dtype == compute and not torch.is_autocast_enabled("cpu"):  # 10 us less
+        return _Product.apply(x, weight, bias, *arguments)  # type: ignore[no-any-return, no-untyped-call]
     with torch.autocast("cpu", enabled=False):
         out: torch.Tensor = _Product.apply(
-            x, weight.to(compute), None if bias is None else bias.to(compute), events, leading,
-            result,
-        )  # type: ignore[no-untyped-call]  # fmt: skip
+            x, weight.to(compute), None if bias is None else bias.to(compute), *arguments
+        )  # type: ignore[no-untyped-call]
     return out

@@ -7,6 +7,7 @@ they are freed. A block is free again when no tensor refers to it.
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 from collections.abc import Sequence
@@ -35,7 +36,7 @@ class Buffers:
 
     def empty(self, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
         """Return a contiguous tensor with arbitrary values, as `torch.empty` does."""
-        size = int(np.prod(shape, dtype=np.int64)) * torch.finfo(dtype).bits // 8
+        size = math.prod(shape) * dtype.itemsize
         if size < _LARGE or dtype not in _NUMPY:
             return torch.empty(tuple(shape), dtype=dtype)
         block = self._block(size)

@@ -14,6 +14,8 @@ from functools import cache
 import torch
 
 Operator = Callable[..., torch.Tensor]
+#: Multiplications below which looking up oneDNN's kernel (40 us) takes longer than multiplying.
+_WORTH = 1 << 21
 
 
 @cache
@@ -40,9 +42,9 @@ def multiply(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     -------
     product : [R, N] tensor
     """
-    operator = _onednn()
-    plain = a.dtype != torch.float32 or a.device.type != "cpu" or 0 in (*a.shape, *b.shape)
-    if operator is None or plain:
+    plain = a.dtype != torch.float32 or a.device.type != "cpu"
+    operator = None if plain or a.numel() * b.shape[1] < _WORTH else _onednn()
+    if operator is None:
         return torch.mm(a, b)
     with torch.no_grad():
         return operator(a, b.t(), None, "none", [], "")
