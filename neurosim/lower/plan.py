@@ -287,6 +287,11 @@ def connection_plan(
     model = c.post.population.model
     absolute = isinstance(model, NeuronModel) and model.spec.absolute
     spec = specify(c, dt=dt, connectivity_seed=connectivity_seed, absolute=absolute)
+    if isinstance(model, parrot) and c.synapse is not None:
+        raise NetworkError(
+            f"projection {c.name!r}: parrots repeat spikes whatever their weight; plastic synapses "
+            "need a neuron as target."
+        )
     if isinstance(model, parrot):  # it counts the spikes that reach it, whatever their weight
         spec = replace(spec, weight=Lowered(CONSTANT, 1.0), constant=True)
     names = used[spec.post_population]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from plastic_cases import sent_weights
 
 import neurosim as ns
-from plastic_cases import sent_weights
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "nest"
 CASES = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from neurosim.engines.cpu.kernels.driver import run_thread
 from neurosim.engines.cpu.options import CPU, LONGEST_STRIDE
 from neurosim.engines.cpu.partition import partition
 from neurosim.engines.cpu.storage import edges_of
+from neurosim.engines.cpu.plastic import compile_rule
 from neurosim.engines.cpu.strategy import last_decision, next_decision, should_sleep
 from neurosim.engines.cpu.synapses import (
     build_bundles,
@@ -54,6 +56,9 @@ class CpuRunner(Runner):
         self.parts = partition(plan, threads)
         self.recorded = {s.target.population.index for s in plan.spikes}
         self.seconds = {"compile": 0.0, "build": 0.0, "run": 0.0, "drain": 0.0}
+        self.rules = {
+            c.name: compile_rule(plan, c, self.dtype) for c in plan.connections if c.plasticity
+        }
         self.kernels = {p.index: self._kernel(p) for p in plan.populations if p.model is not None}
         compiled = time.perf_counter()
         check_memory(plan, self.parts, self.dtype.itemsize)
@@ -69,6 +74,7 @@ class CpuRunner(Runner):
         self.stride = self._stride(shortest)
         for thread in self.threads:
             thread.make_lists(self.stride)
+            thread.make_plastic(self)
         self._shared = np.zeros(L.H_FAILED + threads, np.int64)
         self._due = np.zeros((2, threads * 8), np.int64)
         # rows of different threads stay on cache lines of their own
@@ -109,6 +115,9 @@ class CpuRunner(Runner):
     def _kernel(self, p: PopulationPlan) -> tuple[Any, Any, Sleep | None]:
         assert p.model is not None
         sleep = sleep_of(p.model) if self.options.strategy != "clock" else None
+        watched = self._watched(p.index)
+        if sleep is not None and watched:
+            sleep = f"projection {watched!r} reads its states in every step"
         if isinstance(sleep, str):
             if self.options.strategy == "event":
                 raise ModelError(
@@ -120,6 +129,15 @@ class CpuRunner(Runner):
             sleep = None  # half of the kernels need not be compiled
         kernel = generate(p.model, sleep, self.options.precision)
         return kernel, load(p.model.spec.name, kernel.source), sleep
+
+    def _watched(self, population: int) -> str | None:
+        """Return the name of a plastic projection that reads states of a population."""
+        for name, rule in self.rules.items():
+            plan = rule.connection.plasticity
+            if rule.connection.post == population and plan is not None:
+                if plan.sampled or plan.at_spike or plan.spec.post_event is not None:
+                    return name
+        return None
 
     # ---- strategies
 
@@ -331,7 +349,13 @@ class CpuRunner(Runner):
         for bundle in self.bundles:
             for k, connection in enumerate(bundle.connections):
                 if connection.name == name:
-                    return edges_of(bundle.parts, k, connection.spec, connection.post, self.parts)
+                    parts = bundle.parts
+                    if name in self.rules:
+                        parts = tuple(
+                            replace(part, weight=t.plastic[name].weights_now(self._step))
+                            for t, part in zip(self.threads, parts, strict=True)
+                        )
+                    return edges_of(parts, k, connection.spec, connection.post, self.parts)
         raise KeyError(name)
 
     def counters(self) -> dict[str, Any]:

@@ -59,9 +59,10 @@ def build_bundles(plan: Plan, parts: Partition, dtype: Any) -> list[Bundle]:
     Projections with the same source population and storage are interleaved row by row, so that a
     spike reads one stretch of memory.
     """
-    groups: dict[tuple[int, bool], list[ConnectionPlan]] = {}
+    groups: dict[tuple[int, Any], list[ConnectionPlan]] = {}
     for c in plan.connections:
-        groups.setdefault((c.pre, c.spec.constant), []).append(c)
+        alone = c.name if c.plasticity is not None else None  # its rows are treated apart
+        groups.setdefault((c.pre, alone or c.spec.constant), []).append(c)
     layout = Layout(
         bounds=parts.bounds,
         chan_base=[

@@ -11,6 +11,7 @@ import numpy as np
 from neurosim.engines.cpu.block import Block
 from neurosim.engines.cpu.features import address, feature_table
 from neurosim.engines.cpu.kernels import layout as L
+from neurosim.engines.cpu.plastic import PlasticPart
 from neurosim.engines.cpu.synapses import synapse_tables
 from neurosim.engines.cpu.tables import StateBuffers, Tables
 from neurosim.lower.plan import PopulationPlan
@@ -82,6 +83,24 @@ class Thread:
         ]
         size = max(_SPIKE_BUFFER, 4 * self.reserve * stride) if self.reserve else 1
         self.spikes = [np.zeros(size, np.int32) for _ in range(3)]
+
+    def make_plastic(self, runner: CpuRunner) -> None:
+        """Make what plastic projections need, and tell populations who looks at them."""
+        self.plastic: dict[str, PlasticPart] = {}
+        self.hooks: dict[int, np.ndarray] = {}
+        for row, bundle in zip(self.bundles, runner.bundles, strict=True):
+            name = bundle.connections[0].name
+            if name in runner.rules:
+                self.plastic[name] = PlasticPart(runner, self, runner.rules[name], row)
+        for p in {part.rule.connection.post for part in self.plastic.values()}:
+            pairs = [
+                (part.rule.address("post"), part.table.ctypes.data)
+                for part in self.plastic.values()
+                if part.rule.connection.post == p
+            ]
+            self.hooks[p] = np.array(pairs, np.int64).ravel()
+            self.pops[p, L.P_HOOKS] = self.hooks[p].ctypes.data
+            self.pops[p, L.P_N_HOOKS] = len(pairs)
 
     def _pending_lists(self, runner: CpuRunner) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the buffers in front of the ring, empty ones if the ring stays in the cache."""

@@ -16,7 +16,14 @@ from numba import njit
 
 from neurosim.engines.cpu.kernels import layout as L
 from neurosim.engines.cpu.kernels.inbox import fold
-from neurosim.engines.cpu.kernels.intrinsics import INNER, fetch, prefetch, store, view
+from neurosim.engines.cpu.kernels.intrinsics import (
+    INNER,
+    call_feature,
+    fetch,
+    prefetch,
+    store,
+    view,
+)
 
 #: Sources whose rows memory is asked for ahead of their use.
 _AHEAD = 2
@@ -134,7 +141,7 @@ def ask_for_rows(bundle, sources, first, last, itemsize):
 
 
 @njit(**INNER)
-def deliver_bundle(bundle, segments, constants, pops, sources, ring, slot, bits, lists):
+def deliver_bundle(bundle, segments, constants, pops, sources, ring, slot, step, bits, lists):
     """Deliver the spikes of some sources through all segments (projections) of a bundle."""
     n_segments = bundle[L.B_SEGMENTS]
     first_segment = bundle[L.B_FIRST]
@@ -161,6 +168,11 @@ def deliver_bundle(bundle, segments, constants, pops, sources, ring, slot, bits,
             first, last = pointers[row + k], pointers[row + k + n_segments // pieces]
             if first == last:
                 continue
+            if bundle[L.B_PLASTIC] != 0:
+                call_feature(bundle[L.B_UPDATE_FN], bundle[L.B_PLASTIC], sources[at], step)
+                if bundle[L.B_SCRATCH] != 0:  # what is sent is not the weight
+                    start = bundle[L.B_SCRATCH] - first * ring.itemsize
+                    weights = view(start, size, ring.dtype)
             constant = constants[first_segment + k]
             pop = pops[segments[first_segment + k, L.S_TARGET]]
             if not whole and pop[L.P_EVENT] == 1:

@@ -27,6 +27,7 @@ from neurosim.engines.cpu.kernels.intrinsics import (
     atomic_add,
     atomic_load,
     call_feature,
+    call_kernel,
     flush_denormals,
     restore_denormals,
     view,
@@ -99,17 +100,33 @@ def deliver_window(
             continue
         slot = (first + w) % slots
         for b in range(bundles.shape[0]):
+            if bundles[b, L.B_MODULATE_FN] != 0:
+                p = bundles[b, L.B_MODULATOR]
+                for thread in range(threads):
+                    if totals[thread, w] > 0 and counts[thread, w, p] > 0:
+                        at = buffers[thread, p] + 4 * positions[thread, p]
+                        call_kernel(
+                            bundles[b, L.B_MODULATE_FN], bundles[b, L.B_PLASTIC], first + w, at,
+                            counts[thread, w, p],
+                        )  # fmt: skip
             source = bundles[b, L.B_SOURCE]
             for thread in range(threads):
                 if totals[thread, w] == 0 or counts[thread, w, source] <= 0:
                     continue
                 at = buffers[thread, source] + 4 * positions[thread, source]
                 ids = view(at, counts[thread, w, source], np.int32)
-                deliver_bundle(bundles[b], segments, constants, pops, ids, ring, slot, bits, lists)
+                deliver_bundle(
+                    bundles[b], segments, constants, pops, ids, ring, slot, first + w, bits, lists
+                )
         for thread in range(threads):
             if totals[thread, w] > 0:
                 for p in range(pops.shape[0]):
                     positions[thread, p] += max(0, counts[thread, w, p])
+    for b in range(bundles.shape[0]):
+        if bundles[b, L.B_PLASTIC] != 0:
+            table = view(bundles[b, L.B_PLASTIC], L.X_COLUMNS, np.int64)
+            if table[L.X_NEED] == 1:  # histories are full
+                call_feature(bundles[b, L.B_SWEEP_FN], bundles[b, L.B_PLASTIC], 0, last)
 
 
 @njit(**INNER)

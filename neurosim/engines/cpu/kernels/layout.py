@@ -44,7 +44,9 @@ P_TOUCHED, P_N_TOUCHED, P_SOURCE, P_RECORD, P_ADVANCE_FN, P_CAPACITY, P_SPIKES =
 P_EVENT_CHANNELS, P_EVENT_WEIGHTS, P_N_EVENTS, P_EVENT_CAPACITY, P_SLOTS = range(19, 24)
 # a feature that draws the spikes or the noise of the population, its process, where spikes go
 P_DRAW_FN, P_PROCESS, P_OUT = range(24, 27)
-P_COLUMNS = 27
+# kernels that look at the population after each step, and their tables; their number
+P_HOOKS, P_N_HOOKS = 27, 28
+P_COLUMNS = 29
 KIND_NEURON, KIND_POISSON, KIND_GIVEN, KIND_PARROT = range(4)
 
 # Poisson processes: generators and inputs, one row each
@@ -65,7 +67,9 @@ KIND_STEPS, KIND_NOISE = range(2)
 
 # bundles of synapses with one source population, and their segments (projections)
 B_SOURCE, B_SEGMENTS, B_POINTERS, B_PACKED, B_WEIGHTS, B_FIRST, B_DENSE, B_UNIFORM = range(8)
-B_COLUMNS = 8
+# a plastic projection: its table, and the kernels for spikes of the source and of the modulator
+B_PLASTIC, B_UPDATE_FN, B_SWEEP_FN, B_MODULATE_FN, B_MODULATOR, B_SCRATCH = range(8, 14)
+B_COLUMNS = 14
 S_TARGET, S_EVENTS = range(2)
 S_COLUMNS = 2
 
@@ -88,3 +92,13 @@ LEVELS, BASE = 4, 256
 #: Smaller weights count as 0 (float32, float64): sums of larger ones are never denormal, which the
 #: processor would flush to a -0.0 that looks untouched.
 SMALLEST32, SMALLEST64 = 2.0**-102, 2.0**-969
+
+# what a plastic projection's kernels share, one table a projection and thread (`plastic`)
+X_POINTERS, X_SOURCES, X_SYNAPSES, X_PACKED, X_WEIGHTS, X_BITS, X_BASE, X_PADDED = range(8)
+X_LAST, X_PRE, X_STATES, X_NUMBERS, X_SCRATCH, X_DONE, X_NEED, X_EDGE = range(8, 16)
+# histories of the targets: events after one another in a ring for each
+X_N, X_LO, X_HISTORY, X_CAPACITY, X_COUNTS, X_SWEPT, X_LIMIT, X_LONGEST = range(16, 24)
+X_BLOCK, X_SAMPLES, X_SAMPLE_SLOTS, X_RANDOM, X_ROUNDS, X_KEY0, X_KEY1 = range(24, 31)
+X_M_STEPS, X_M_VALUES, X_M_CAPACITY, X_M_COUNT, X_M_SWEPT, X_M_LIMIT = range(31, 37)
+X_M_DELAY, X_M_MEMBER, X_M_N = range(37, 40)
+X_COLUMNS = 40

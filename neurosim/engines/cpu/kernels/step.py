@@ -109,6 +109,10 @@ def advance_populations(
             count = step_population(pops[p], given, ring, bits, slot, step, out)
         counts[p] = count
         spiked += abs(count)
+        if pops[p, L.P_N_HOOKS] > 0 and count >= 0:
+            hooks = view(pops[p, L.P_HOOKS], 2 * pops[p, L.P_N_HOOKS], np.int64)
+            for k in range(pops[p, L.P_N_HOOKS]):
+                call_kernel(hooks[2 * k], hooks[2 * k + 1], step, out, count)
         if count > 0:
             pops[p, L.P_SPIKES] += count
             begins[p] += count

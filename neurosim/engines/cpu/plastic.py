@@ -1,0 +1,213 @@
+"""A plastic projection on the threads of the CPU engine: its arrays, kernels, and read-back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurosim.engines.cpu.compile import load
+from neurosim.engines.cpu.emit_plastic import PlasticityEmitter
+from neurosim.engines.cpu.kernels import layout as L
+from neurosim.lower.plan import ConnectionPlan, Plan
+
+if TYPE_CHECKING:
+    from neurosim.engines.cpu.runner import CpuRunner
+    from neurosim.engines.cpu.thread import Thread
+
+#: Before anything: the history of each target begins with an event that long ago.
+LONG_AGO = -(2**30)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The compiled kernels of a plastic projection and the numbers that they take."""
+
+    connection: ConnectionPlan
+    module: ModuleType
+    source: str
+    numbers: np.ndarray
+    record: int
+    uses_random: bool
+    evolving: bool
+
+    def address(self, kernel: str) -> int:
+        """Return the address of a kernel, 0 if the rule does not have it."""
+        function = getattr(self.module, kernel, None)
+        return 0 if function is None else int(function.address)
+
+
+def compile_rule(plan: Plan, connection: ConnectionPlan, dtype: Any) -> Rule:
+    """Generate and compile the kernels of a plastic projection."""
+    rule = connection.plasticity
+    assert rule is not None
+    target = plan.populations[connection.post]
+    states = target.model.states if target.model is not None else ()
+    emitter = PlasticityEmitter(
+        rule, plan.dt, np.dtype(dtype).name, not connection.spec.absolute, states
+    )
+    source = emitter.source()
+    return Rule(
+        connection, load(rule.spec.name, source), source, np.array(emitter.numbers or [0.0], dtype),
+        emitter.record, emitter.uses_random, emitter.evolving,
+    )  # fmt: skip
+
+
+class PlasticPart:
+    """The synapses of one plastic projection on one thread.
+
+    Parameters
+    ----------
+    runner : CpuRunner
+    thread : Thread
+    rule : Rule
+    row : int64 (B_COLUMNS,)
+        The thread's bundle of this projection.
+    """
+
+    def __init__(self, runner: CpuRunner, thread: Thread, rule: Rule, row: np.ndarray) -> None:
+        self.rule, self.plan, self.me = rule, rule.connection.plasticity, thread.me
+        assert self.plan is not None
+        self.dtype = runner.dtype
+        self.bundle = next(b for b in runner.bundles if rule.connection in b.connections)
+        self.synapses = self.bundle.parts[thread.me]
+        post = rule.connection.post
+        self.lo, hi = (int(b) for b in runner.parts.bounds[post][thread.me : thread.me + 2])
+        self.n = hi - self.lo
+        self.table = np.zeros(L.X_COLUMNS, np.int64)
+        self._owned: list[np.ndarray] = []
+        self._synapse_columns(runner, post)
+        self._histories(runner, thread, post)
+        self._modulator(runner)
+        row[L.B_PLASTIC] = self.table.ctypes.data
+        row[L.B_UPDATE_FN], row[L.B_SWEEP_FN] = rule.address("update"), rule.address("sweep")
+        row[L.B_MODULATE_FN] = rule.address("modulate")
+        row[L.B_MODULATOR] = -1 if self.plan.modulator is None else self.plan.modulator
+        if not self.plan.transmits_weight:
+            row[L.B_SCRATCH] = self.scratch.ctypes.data
+
+    def _set(self, column: int, array: np.ndarray) -> np.ndarray:
+        self._owned.append(array)
+        self.table[column] = array.ctypes.data
+        return array
+
+    def _synapse_columns(self, runner: CpuRunner, post: int) -> None:
+        plan, part, x = self.plan, self.synapses, self.table
+        assert part.weight is not None
+        n_sources, size = part.ptr.size - 1, part.packed.size
+        self._set(L.X_POINTERS, part.ptr)
+        self._set(L.X_PACKED, part.packed)
+        self._set(L.X_WEIGHTS, part.weight)
+        x[L.X_SOURCES], x[L.X_SYNAPSES] = n_sources, size
+        x[L.X_BITS] = runner.parts.bits
+        x[L.X_BASE] = runner.parts.channels[self.me, post]
+        x[L.X_PADDED] = max(1, runner.parts.padded[self.me, post])
+        self._set(L.X_NUMBERS, self.rule.numbers)
+        self.last = self._set(L.X_LAST, np.zeros(n_sources, np.int32))
+        traces = plan.traces["presynaptic"]
+        self.pre = self._set(
+            L.X_PRE, np.array([np.full(n_sources, t.init) for t in traces], self.dtype)
+            .reshape(len(traces), n_sources),
+        )  # fmt: skip
+        self.states = self._set(
+            L.X_STATES, np.array([np.full(size, plan.init[s]) for s in plan.states], self.dtype)
+            .reshape(len(plan.states), size),
+        )  # fmt: skip
+        longest = int(np.diff(part.ptr).max(initial=0))
+        self.scratch = self._set(
+            L.X_SCRATCH, np.zeros(0 if plan.transmits_weight else longest, self.dtype)
+        )
+        if self.rule.uses_random:
+            self.random = self._set(L.X_RANDOM, np.zeros(size, np.uint32))
+            self._set(L.X_ROUNDS, np.zeros(n_sources, np.int32))
+            x[L.X_KEY0], x[L.X_KEY1] = plan.key
+
+    def _histories(self, runner: CpuRunner, thread: Thread, post: int) -> None:
+        plan, x = self.plan, self.table
+        x[L.X_N], x[L.X_LO] = self.n, self.lo
+        longest = int(plan.shift(runner.slots - 1))
+        x[L.X_LONGEST] = longest
+        model = runner.plan.populations[post].model
+        often = 1
+        if plan.spec.post_event is None and model is not None:
+            often = max(1, int(np.min(model.refractory_steps)))
+        a_step = -(-int(thread.pops[post, L.P_CAPACITY]) // max(1, self.n))
+        in_a_window = (runner.stride // often + 1) * a_step
+        pending = ((longest + runner.stride) // often + 2) * a_step
+        capacity = 1 << (2 * (pending + in_a_window) + 7).bit_length()
+        x[L.X_CAPACITY], x[L.X_LIMIT] = capacity, capacity - 2 - in_a_window
+        self.history = self._set(
+            L.X_HISTORY, np.zeros((self.n, capacity, self.rule.record), self.dtype)
+        )
+        self.counts = self._set(L.X_COUNTS, np.ones(self.n, np.int32))
+        self._set(L.X_SWEPT, np.ones(self.n, np.int32))
+        self.steps[:, 0] = LONG_AGO
+        self.history[:, 0, 1 : 1 + len(plan.traces["postsynaptic"])] = [
+            t.init for t in plan.traces["postsynaptic"]
+        ]
+        if post in thread.blocks:
+            x[L.X_BLOCK] = thread.blocks[post].table.ctypes.data
+        x[L.X_SAMPLE_SLOTS] = longest + runner.stride + 1
+        if plan.sampled:
+            states = thread.blocks[post].states
+            # a sleeping population keeps its states elsewhere; it is not allowed to sleep
+            rows = [np.tile(states[s][: self.n], (longest + runner.stride + 1, 1))
+                    for s in plan.sampled]  # fmt: skip
+            self.samples = self._set(L.X_SAMPLES, np.array(rows, self.dtype))
+
+    @property
+    def steps(self) -> np.ndarray:
+        """Steps of the events in the histories: (targets, capacity)."""
+        whole = np.dtype(f"int{8 * self.dtype.itemsize}")
+        return self.history.view(whole)[:, :, 0]
+
+    def _modulator(self, runner: CpuRunner) -> None:
+        plan, x = self.plan, self.table
+        if plan.modulator is None:
+            return
+        n = runner.plan.populations[plan.modulator].n
+        most = 64 * n if runner.plan.populations[plan.modulator].kind == "poisson" else n
+        window = most * runner.stride
+        capacity = 1 << (4 * (window + most * (plan.modulator_delay + 1)) + 64).bit_length()
+        self._set(L.X_M_STEPS, np.full(capacity, LONG_AGO, np.int64))
+        traces = plan.traces["modulator"]
+        values = np.zeros((capacity, max(1, len(traces))), self.dtype)
+        values[0, : len(traces)] = [t.init for t in traces]
+        self._set(L.X_M_VALUES, values)
+        x[L.X_M_CAPACITY], x[L.X_M_LIMIT] = capacity, capacity - 2 - window
+        x[L.X_M_COUNT] = x[L.X_M_SWEPT] = 1
+        x[L.X_M_DELAY], x[L.X_M_N] = plan.modulator_delay, n
+        member = np.ones(n, np.uint8)
+        if plan.modulator_ids is not None:
+            member[:] = 0
+            member[plan.modulator_ids] = 1
+        self._set(L.X_M_MEMBER, member)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes beyond the synapses' own."""
+        shared = (self.synapses.ptr, self.synapses.packed, self.synapses.weight)
+        return sum(a.nbytes for a in self._owned if not any(a is s for s in shared))
+
+    def call(self, kernel: str, argument: int, step: int) -> None:
+        """Run one of the kernels over all synapses."""
+        getattr(self.rule.module, kernel).ctypes(self.table.ctypes.data, argument, step)
+
+    def weights_now(self, step: int) -> np.ndarray:
+        """Return the weights as they are at a step, with all that has reached the synapses."""
+        self.call("sweep", 0, step)
+        assert self.synapses.weight is not None
+        if not self.rule.evolving:
+            return self.synapses.weight
+        out = np.empty_like(self.synapses.weight)
+        self.call("read", out.ctypes.data, step)
+        return out
+
+    def interval(self, step: int) -> None:
+        """Run the interval event of a step."""
+        totals = np.zeros(max(1, self.n), self.dtype)
+        self.call("sweep", 0, step)
+        self.call("total", totals.ctypes.data, step)
+        self.call("interval", totals.ctypes.data, step)
