@@ -31,6 +31,29 @@ def test_projection(tmp_path, method, capsys):
 
 
 @needs_mnist
+@pytest.mark.parametrize("method", ["bptt", "ottt", "dsr"])
+def test_a_head_for_each_pair_of_digits(tmp_path, method):
+    options = ["--split", "--quick", "--mnist", str(MNIST), "--out", str(tmp_path)]
+    found = importlib.import_module("continual_hlop").main([*options, "--method", method])
+    assert found["protocol"] == "split" and set(found["max_HHT_minus_1"]) == {"0", "2"}
+    assert 70 < found["train"][0] < 130 and len(found["train"]) == 2
+    if method == "dsr":  # zeros from ones, after two epochs of about 100 digits
+        assert found["accuracy"][0][0] > 90
+    with pytest.raises(SystemExit):
+        importlib.import_module("continual_hlop").main([*options[:1], "--tasks", "6"])
+
+
+def test_the_heads_of_other_pairs_learn_nothing():
+    hlop = importlib.import_module("continual_hlop")
+    learner = hlop.Learner("bptt", 200, heads=True)
+    images, digits = torch.randn(8, 784), torch.tensor([4, 5] * 4)
+    learner.gradients(images, digits)
+    moved = learner.model[4].weight.grad.abs().sum(1) > 0
+    assert moved.tolist() == [digit in (4, 5) for digit in range(10)]
+    assert set(learner.choice(torch.randn(8, 10), digits).argmax(1).tolist()) <= {4, 5}
+
+
+@needs_mnist
 def test_dendrites(tmp_path):
     options = ["--quick", "--mnist", str(MNIST), "--out", str(tmp_path)]
     models = ["full", "dendrites", "winners", "mlp", "spiking"]
