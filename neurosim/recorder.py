@@ -33,11 +33,13 @@ class Recorder:
         self.times: dict[int, list[np.ndarray]] = {p: [] for p in self._records}
         self.ids: dict[int, list[np.ndarray]] = {p: [] for p in self._records}
         self.states: list[list[np.ndarray]] = [[] for _ in plan.states]
+        self.weights: list[list[np.ndarray]] = [[] for _ in plan.weights]
         # by path: several populations may go to one file
         self._writers: dict[str, SpikeWriter] = {}
 
     def collect(self, runner: Runner) -> None:
         """Take over what was recorded since the last call."""
+        self._collect_weights(runner)
         spikes, states = runner.drain()
         for p, (times, ids) in spikes.items():
             target = self._records[p].target
@@ -77,6 +79,7 @@ class Recorder:
             "times": {p: parts[0] for p, parts in self.times.items() if parts},
             "ids": {p: parts[0] for p, parts in self.ids.items() if parts},
             "states": {k: parts[0] for k, parts in enumerate(self.states) if parts},
+            "weights": {k: parts[0] for k, parts in enumerate(self.weights) if parts},
         }
 
     def restore(self, recorded: dict[str, Any], time: float) -> None:
@@ -86,21 +89,39 @@ class Recorder:
                 getattr(self, name)[p] = [values]
         for k, values in recorded["states"].items():
             self.states[k] = [values]
+        for k, values in recorded.get("weights", {}).items():
+            self.weights[k] = [values]
         if time > 0:
             for path in {r.to for r in self._records.values() if r.to is not None}:
                 self._writers[path] = SpikeWriter.resume(path, time)
 
+    def next_weights(self, time: float) -> float:
+        """Return the next time at which weights are recorded [ms]; infinite if none are."""
+        periods = [w.interval for w in self._plan.weights if self._is_plastic(w.projection.name)]
+        return min((_later_multiple(time, p) for p in periods), default=np.inf)
+
+    def _is_plastic(self, name: str) -> bool:
+        return self._projections[name].synapse is not None
+
+    def _collect_weights(self, runner: Runner) -> None:
+        """Take the weights of plastic projections whose time it is."""
+        for k, item in enumerate(self._plan.weights):
+            name, taken = item.projection.name, self.weights[k]
+            due = (sum(len(v) for v in taken) + 1) * item.interval
+            if self._is_plastic(name) and runner.time > due - 1e-9 * max(1.0, due):
+                taken.append(runner.edges(name).weight[np.newaxis])
+
     def _merge(self) -> None:
-        for parts in [*self.times.values(), *self.ids.values(), *self.states]:
+        for parts in [*self.times.values(), *self.ids.values(), *self.states, *self.weights]:
             if len(parts) > 1:
                 parts[:] = [np.concatenate(parts)]
 
     def results(self, runner: Runner, simulation: Any) -> Results:
         """Return everything recorded so far."""
         weights = {}
-        for item in self._plan.weights:
+        for k, item in enumerate(self._plan.weights):
             name = item.projection.name
-            weights[name] = self._weights(runner, name, item.interval)
+            weights[name] = self._weights(runner, k, name, item.interval)
         return Results(
             spikes={self._names[p]: self._spikes(p, runner.time) for p in self._records},
             traces={
@@ -138,14 +159,33 @@ class Recorder:
             t, record.ids, units, population.name,
         )  # fmt: skip
 
-    def _weights(self, runner: Runner, name: str, interval: float) -> WeightTraces:
+    def weights_now(self, runner: Runner, name: str) -> WeightTraces:
+        """Return the synapses of a projection with the weights that they have now."""
+        edges = runner.edges(name)
+        return WeightTraces(
+            edges.pre,
+            edges.post,
+            edges.weight,
+            edges.delay_steps * self._plan.delay_unit,
+            name=name,
+        )
+
+    def _weights(self, runner: Runner, k: int, name: str, interval: float) -> WeightTraces:
         edges = runner.edges(name)
         times = np.arange(1, int(runner.time / interval + 1e-9) + 1) * interval
+        values = np.broadcast_to(edges.weight, (times.size, edges.weight.size))
+        if self._is_plastic(name):
+            values = np.concatenate([*self.weights[k], np.zeros((0, edges.weight.size))])
         return WeightTraces(
             edges.pre, edges.post, edges.weight, edges.delay_steps * self._plan.delay_unit,
-            times=times, values=np.broadcast_to(edges.weight, (times.size, edges.weight.size)),
+            times=times, values=values,
             name=name,
         )  # fmt: skip
+
+
+def _later_multiple(time: float, period: float) -> float:
+    """Return the first multiple of a period after a time, up to rounding."""
+    return (np.floor(time / period + 1e-9) + 1) * period
 
 
 def _metadata(simulation: Any, runner: Runner) -> dict[str, Any]:

@@ -15,14 +15,14 @@ import numpy as np
 
 from neurosim.engines.base import Engine, Runner
 from neurosim.engines.registry import engine_of
-from neurosim.errors import ParameterError, RecordingError
+from neurosim.errors import ParameterError, RecordingError, unknown_name
 from neurosim.lower.continuous import ContinuousPlan, lower_continuous
 from neurosim.lower.grid import to_step
 from neurosim.lower.plan import Plan, lower
 from neurosim.network import Network, Spikes, State, Weights
 from neurosim.network.checks import finite_number
 from neurosim.recorder import Recorder
-from neurosim.results import Results
+from neurosim.results import Results, WeightTraces
 
 Progress = bool | Callable[[float, float], None]
 
@@ -103,6 +103,23 @@ class Simulation:
         """Work done so far: spikes, synaptic_events, neuron_updates, steps, bytes, seconds."""
         return self._runner.counters()
 
+    def weights(self, name: str) -> WeightTraces:
+        """Return the synapses of a projection with the weights that they have now.
+
+        Parameters
+        ----------
+        name : str
+            Name of the projection.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such projection.
+        """
+        if name not in self.network.projections:
+            raise unknown_name("projection", name, self.network.projections, "network")
+        return self._recorder.weights_now(self._runner, name)
+
     def sources(self) -> dict[str, str]:
         """Return the source that the engine generated for each population."""
         return self._runner.sources()
@@ -137,7 +154,7 @@ class Simulation:
         with _interruptible() as interrupted, _shown(progress, self.time, stop) as show:
             try:
                 while self._runner.time < stop - self._tolerance(stop):
-                    self._advance(stop)
+                    self._advance(min(stop, self._recorder.next_weights(self._runner.time)))
                     show(self._runner.time - start, stop - start)
                     if interrupted():
                         raise KeyboardInterrupt(

@@ -49,8 +49,10 @@ def compile_rule(plan: Plan, connection: ConnectionPlan, dtype: Any) -> Rule:
         rule, plan.dt, np.dtype(dtype).name, not connection.spec.absolute, states
     )
     source = emitter.source()
+    largest = np.finfo(dtype).max  # a bound may be beyond single precision
+    numbers = np.clip(emitter.numbers or [0.0], -largest, largest).astype(dtype)
     return Rule(
-        connection, load(rule.spec.name, source), source, np.array(emitter.numbers or [0.0], dtype),
+        connection, load(rule.spec.name, source), source, numbers,
         emitter.record, emitter.uses_random, emitter.evolving,
     )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -223,9 +223,38 @@ class CpuRunner(Runner):
                 f"t = {stop:g} ms is step {last}, but steps are counted up to {L.FOREVER - 1}; use "
                 "a larger dt or begin a new simulation."
             )
+        last = min(last, self._next_interval())
         self._skip_silence(last)
-        if self._step == last:
+        if self._step < last:
+            self._run(last)
+        self._intervals()
+
+    def _next_interval(self) -> int:
+        """Return the next step after which a plastic projection has an interval event."""
+        periods = [
+            r.connection.plasticity.interval for r in self.rules.values() if r.connection.plasticity
+        ]
+        return min(((self._step // p + 1) * p for p in periods if p), default=L.FOREVER)
+
+    def _intervals(self) -> None:
+        """Run the interval events that are due at this step."""
+        for name, rule in self.rules.items():
+            plan = rule.connection.plasticity
+            if plan is not None and plan.interval and self._step % plan.interval == 0:
+                self._each_thread(lambda t, name=name: t.plastic[name].interval(self._step))
+
+    def _each_thread(self, do: Callable[[Thread], None]) -> None:
+        """Do something for each thread's part, in parallel."""
+        if self._pool is None:
+            do(self.threads[0])
             return
+        futures = [self._pool.submit(do, t) for t in self.threads[1:]]
+        do(self.threads[0])
+        for future in futures:
+            future.result()
+
+    def _run(self, last: int) -> None:
+        """Run some steps, at most to step `last`."""
         until = min(last, self._step + self._chunk, next_decision(self._step))
         until = min(until, self._step + min(t.records.room() for t in self.threads))
         if self._compiling is not None:

@@ -1,0 +1,148 @@
+"""Plastic networks: engines, threads, split runs and strategies agree; rules do what they say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import neurosim as ns
+from neurosim.models import SynapseModel, param, state
+
+M = ns.models
+
+
+class eligible(SynapseModel):
+    """Everything at once: states, a weight that drifts, a third factor, an interval, chance."""
+
+    tau = param(20.0, "ms", gt=0)
+    tau_c = param(60.0, "ms", gt=0)
+    tau_n = param(40.0, "ms", gt=0)
+    A = param(0.4, "1")
+    hits = state("1")
+    presynaptic = "dx/dt = -x/tau : 1"
+    postsynaptic = """
+        dy/dt = -y/tau : 1
+        dz/dt = -z/tau_c : 1
+    """
+    modulator = "dn/dt = -n/tau_n : 1"
+    equations = """
+        dc/dt = -c/tau_c : 1
+        dw/dt = c*n/tau_n - 0.2*c/tau_n : 1
+    """
+    on_pre = "c -= A*y; x += 1; hits += where(random < 0.5, 1, 0)"
+    on_post = "c += A*x*(1 + z); y += 1; z += 0.5"
+    on_modulator = "n += 1; w += 0.01*c"
+    bounds = ("0", "90")
+
+
+class scaled(SynapseModel):
+    """STDP with normalisation of the incoming weights at intervals."""
+
+    tau = param(20.0, "ms", gt=0)
+    total = param(1000.0, "1")
+    period = param(20.0, "ms", gt=0)
+    presynaptic = "dx/dt = -x/tau : 1"
+    postsynaptic = "dy/dt = -y/tau : 1"
+    on_pre = "w -= y; x += 1"
+    on_post = "w += 1.1*x; y += 1"
+    on_interval = "w *= total/w_total"
+    interval = "period"
+    bounds = ("0.5", "200")
+
+
+RULES: dict[str, Any] = {
+    "stdp": M.stdp(lambda_=0.1, mu_plus=0.4, mu_minus=0.3, Wmax=90.0),
+    "additive": M.stdp(lambda_=0.05, mu_plus=0.0, mu_minus=0.0, Wmax=60.0),
+    "nearest": M.stdp_nn_symm(lambda_=0.1, Wmax=90.0),
+    "power": M.stdp_pl(lambda_=0.2),
+    "triplet": M.stdp_triplet(Aplus=1.0, Aplus_triplet=2.0, Aminus=1.5, Wmax=90.0),
+    "short term": M.tsodyks2(U=0.4, tau_rec=120.0, tau_fac=60.0),
+    "everything": eligible(),
+    "scaled": scaled(),
+}
+
+
+def plastic_network(rule: Any, *, delays: tuple[float, float] = (0.3, 4.0), inhibitory: bool = False,
+                    axonal: float = 0.0) -> tuple[Any, ...]:  # fmt: skip
+    """Return a small recurrent network with plastic synapses, and what to record."""
+    net = ns.Network()
+    exc = net.population(40, M.iaf_psc_exp(t_ref=1.0), name="exc", V_m=ns.Uniform(-65, -55))
+    inh = net.population(10, M.iaf_psc_exp(), name="inh")
+    net.poisson_input(exc, rate=900.0, n=1, weight=200.0)
+    net.poisson_input(inh, rate=800.0, n=1, weight=200.0)
+    reward = net.population(3, M.poisson(rate=20.0), name="reward")
+    extra = {"modulator": reward[1:]} if rule.spec.uses_modulator else {}
+    net.connect(inh, exc, ns.FixedProbability(0.5), weight=-60.0, delay=1.0)
+    net.connect(exc, inh, ns.FixedProbability(0.3), weight=40.0, delay=1.5)
+    sign = -1 if inhibitory else 1
+    net.connect(inh if inhibitory else exc, exc, ns.FixedIndegree(8), name="plastic", synapse=rule,
+                weight=ns.Uniform(*sorted((sign * 20.0, sign * 50.0))), delay=ns.Uniform(*delays),
+                axonal=axonal, **extra)  # fmt: skip
+    return net, [ns.Spikes(exc), ns.Spikes(inh)]
+
+
+def run(net: Any, record: Any, engine: Any, pieces: tuple[float, ...] = (150.0,)) -> Any:
+    """Run in pieces, reading the weights after each; return spikes and the last weights."""
+    sim = ns.Simulation(net, dt=0.1, seed=3, record=record, engine=engine)
+    for piece in pieces:
+        sim.run(piece)
+        weights = sim.weights("plastic")
+    spikes = {k: (s.times, s.ids) for k, s in sim.results.spikes.items()}
+    return spikes, weights
+
+
+def same(a: Any, b: Any, *, exact: bool) -> None:
+    """Check that two runs are equal: bit by bit, or to rounding."""
+    for name in a[0]:
+        for x, y in zip(a[0][name], b[0][name], strict=True):
+            np.testing.assert_array_equal(x, y)
+    for field in ("pre", "post", "delay"):
+        np.testing.assert_array_equal(getattr(a[1], field), getattr(b[1], field))
+    if exact:
+        np.testing.assert_array_equal(a[1].weight, b[1].weight)
+    else:
+        np.testing.assert_allclose(a[1].weight, b[1].weight, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_engines_agree(name: str) -> None:
+    """Reference, clock, event and auto; 1, 2 and 3 threads; one run and three pieces."""
+    net, record = plastic_network(RULES[name])
+    reference = run(net, record, "reference")
+    assert reference[0]["exc"][0].size > 100
+    one = run(net, record, ns.CPU(threads=1, strategy="clock"))
+    same(reference, one, exact=False)
+    if RULES[name].spec.changes_weights:
+        start = ns.Simulation(net, dt=0.1, seed=3).weights("plastic").weight
+        assert np.abs(one[1].weight - start).max() > 0.5
+    same(one, run(net, record, ns.CPU(threads=2, strategy="clock")), exact=True)
+    same(one, run(net, record, ns.CPU(threads=3), (20.3, 0.1, 129.6)), exact=True)
+    same(one, run(net, record, ns.CPU(threads=2, strategy="event")), exact=False)
+    single = run(net, record, ns.CPU(threads=2, precision="float32"))
+    assert single[1].weight.shape == one[1].weight.shape
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    rule=st.sampled_from([k for k in RULES if k != "everything"]),
+    longest=st.sampled_from([0.3, 1.0, 12.0]),
+    inhibitory=st.booleans(),
+    axonal=st.sampled_from([0.0, 0.25, 0.5]),
+    pieces=st.lists(st.integers(1, 400), min_size=1, max_size=3),
+)
+def test_random_networks(
+    rule: str, longest: float, inhibitory: bool, axonal: float, pieces: list[int]
+) -> None:
+    """Any rule, sign, delays and pieces: the CPU engine does what the reference does."""
+    net, record = plastic_network(
+        RULES[rule], delays=(0.1, longest), inhibitory=inhibitory, axonal=axonal
+    )
+    times = tuple(round(0.1 * p, 1) for p in pieces)
+    whole = (round(0.1 * sum(pieces), 1),)
+    reference = run(net, record, "reference", whole)
+    cpu = run(net, record, ns.CPU(threads=2), times)
+    same(reference, cpu, exact=False)
