@@ -268,10 +268,3 @@ def test_errors_name_the_model_and_the_remedy():
 
     with pytest.raises(ModelError, match="the threshold of either must be a comparison"):
         bridge.ModelNeuron(either(), 0.1)
-
-    class noisy(either):
-        equations = "dv/dt = -v/tau + xi*0.1*tau**-0.5 : 1"
-        threshold = "v > 1"
-
-    with pytest.raises(ModelError, match="noisy has white noise"):
-        bridge.ModelNeuron(noisy(), 0.1)

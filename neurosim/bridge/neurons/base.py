@@ -75,6 +75,9 @@ class Neuron(Layer):
         self.shape = _checked_shape(type(self).__name__, shape)
         self.spike_grad = resolve(spike_grad)
         self.stateful = stateful
+        #: Inputs that are not given but drawn, standard normal, and where from.
+        self.drawn_inputs: tuple[str, ...] = ()
+        self.generator: torch.Generator | None = None
         if stateful:
             declare_running(self, step.states)
         if not isinstance(self.spike_grad, Surrogate):
@@ -238,10 +241,15 @@ class Neuron(Layer):
             self._check(value, first.shape)
         dtype = torch.float64 if first.dtype == torch.float64 else torch.float32
         zero = None if len(given) == len(names) else torch.zeros_like(first, dtype=dtype)
-        return {
-            inner: given[name].to(dtype) if name in given else zero  # type: ignore[misc]
-            for name, inner in zip(names, self.step.inputs, strict=True)
+        inputs = {
+            inner: given[name].to(dtype) if name in given else zero
+            for name, inner in zip(names, self.step.inputs, strict=False)
         }
+        for name in self.drawn_inputs:
+            inputs[name] = torch.randn(
+                first.shape, generator=self.generator, dtype=dtype, device=first.device
+            )
+        return inputs  # type: ignore[return-value]
 
     def _check(self, x: Any, shape: torch.Size) -> None:
         needed = f"[T, B, {', '.join(map(str, self.shape or ('...',)))}]"

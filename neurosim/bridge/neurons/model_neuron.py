@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,18 @@ import torch
 from neurosim.bridge.kernels.interpreter import evaluate
 from neurosim.bridge.neurons.base import Neuron
 from neurosim.bridge.neurons.lif import SpikeGrad
-from neurosim.bridge.neurons.model_step import FULL, HALF, entry, model_step
+from neurosim.bridge.neurons.model_propagators import propagators
+from neurosim.bridge.neurons.model_step import (
+    FULL,
+    HALF,
+    entry,
+    model_step,
+    noise_of,
+    noise_sources,
+)
 from neurosim.errors import ModelError, ParameterError, unknown_name
-from neurosim.expressions import Expression, affine, differentiate, symbols
+from neurosim.expressions import Expression, differentiate, substitute, symbols
+from neurosim.expressions.tree import ZERO, is_zero
 from neurosim.lower.model import LoweredModel, lower_model
 from neurosim.lower.propagator import Propagator, uniform
 from neurosim.models.base import NeuronModel
@@ -33,7 +43,8 @@ class ModelNeuron(Neuron):
     ----------
     model : NeuronModel
         With a fixed step: for models with ``method="rk45"`` give another one, as in
-        ``aeif_cond_exp(method="rk4")``. Parameters are numbers or arrays of one value a neuron.
+        ``aeif_cond_exp(method="rk4")``. Parameters are numbers, or arrays of one value a neuron
+        (of a layer with several dimensions in the order of C, or of its last dimension only).
     dt : float
         Step [ms].
     shape : int or tuple of int, optional
@@ -49,20 +60,30 @@ class ModelNeuron(Neuron):
         Parameters of the model to learn, all at once in its equations, exact propagators,
         receptors, threshold and reset; in coherent units (ms, mV, pA, ...).
     initial : dict, optional
-        Values of states to start from, instead of the model's own.
+        Values of states to start from, instead of the model's own; arrays like parameters, or of
+        the shape of the layer.
     spike_grad : Surrogate or callable, optional
     spike_scale : float, default 1
         The surrogate sees the distance to the threshold divided by it: with mV, for instance,
         ``V_th - E_L``.
     detach_reset : bool, default True
+    generator : torch.Generator, optional
+        Where white noise (``xi``) is drawn from; default: torch's own, so that
+        ``torch.manual_seed`` fixes it.
     stateful : bool, default False
         See `Neuron`. Beside the model's states a count of ``refractory`` steps is kept.
 
     Raises
     ------
     ModelError, ParameterError
-        If the model is stochastic, adaptive in its step, has no threshold, or a name is unknown;
+        If the model adapts its step, has no threshold, or a name is unknown;
         in a forward pass, if a learnt value has left the bounds of its declaration.
+
+    Notes
+    -----
+    White noise is drawn anew in every call, one standard normal number a step, neuron and source,
+    and scaled by the exact covariance of the linear states (for others by sqrt(dt)): gradients
+    reach learnt parameters through the scale. Those draws are not those of the engines.
 
     Examples
     --------
@@ -86,9 +107,11 @@ class ModelNeuron(Neuron):
         spike_grad: SpikeGrad = None,
         spike_scale: float = 1.0,
         detach_reset: bool = True,
+        generator: torch.Generator | None = None,
         stateful: bool = False,
     ) -> None:
-        lowered = _lowered(model, dt, receptors, current, learn, initial or {})
+        layout = _Layout.of(model, initial or {}, shape)
+        lowered = _lowered(model, dt, receptors, current, learn, initial or {}, layout)
         if not spike_scale > 0:
             raise ParameterError(f"ModelNeuron: spike_scale = {spike_scale!r} must be > 0.")
         fixed = _fixed(lowered)
@@ -98,21 +121,23 @@ class ModelNeuron(Neuron):
             step, shape=shape, spike_grad=spike_grad, stateful=stateful, input_names=names
         )
         self.model, self.dt, self.learn = model, dt, tuple(learn)
-        self._lowered = lowered
+        self.generator = generator
+        self.drawn_inputs = tuple(noise_of(source) for source in noise_sources(lowered))
+        self._lowered, self._layout = lowered, layout
         for name in learn:
             if hasattr(self, name):
                 raise ParameterError(
                     f"ModelNeuron: parameter {name!r} of {step.name} has the name of an attribute "
                     "of the layer; rename it to learn it."
                 )
-            self.hold(name, _tensor(lowered.values[name]), learn=True)
+            self.hold(name, self._tensor(lowered.values[name]), learn=True)
         self._kept = tuple(
             n for n in step.parameters if n not in self.learn and n not in self._derived()
         )
         for name in self._kept:
-            self.register_buffer(f"fixed_{name}", _tensor(fixed[name]))
+            self.register_buffer(f"fixed_{name}", self._tensor(fixed[name]))
         for name, value in lowered.initial.items():
-            self.register_buffer(f"initial_{name}", _tensor(uniform(value)))
+            self.register_buffer(f"initial_{name}", self._tensor(uniform(value)))
 
     def coefficients(self) -> dict[str, torch.Tensor]:
         """Return the parameters of the step; what depends on a learnt one is recomputed."""
@@ -120,6 +145,11 @@ class ModelNeuron(Neuron):
         found: dict[str, torch.Tensor] = {n: getattr(self, f"fixed_{n}") for n in self._kept}
         found |= {n: getattr(self, n) for n in self.learn if n in self.step.parameters}
         return found | {n: v for n, v in self._derived().items() if n in self.step.parameters}
+
+    def _tensor(self, value: Any) -> torch.Tensor:
+        """Return a coefficient of the lowering: one number, or the shape of the model's arrays."""
+        tensor = torch.as_tensor(np.asarray(value, dtype=float)).clone()
+        return tensor.reshape(self._layout.common) if tensor.dim() else tensor
 
     def extra_repr(self) -> str:
         """Return what the representation shows between the parentheses."""
@@ -145,13 +175,18 @@ class ModelNeuron(Neuron):
         model, learnt = self._lowered, set(self.learn)
         values: dict[str, Any] = {"dt": self.dt}
         for name, value in model.values.items():
-            values[name] = getattr(self, name) if name in learnt else _tensor(value)
+            values[name] = getattr(self, name) if name in learnt else self._tensor(value)
         found: dict[str, torch.Tensor] = {}
-        odes = {s: model.spec.odes[s] for s in model.linear}
-        if any(symbols(e) & learnt for e in odes.values()):
-            found |= _propagators(odes, values, self.dt, model.inject, FULL, model.full)
+        odes = {s: substitute(model.spec.odes[s], {"xi": ZERO}) for s in model.linear}
+        noise = _noise_factors(model)
+        equations = (*odes.values(), *(noise[s] for s in odes if s in noise))
+        if any(symbols(e) & learnt for e in equations):
+            found |= propagators(odes, values, self.dt, model.inject, FULL, model.full, noise)
             if model.half is not None:
-                found |= _propagators(odes, values, self.dt / 2, model.inject, HALF, model.half)
+                found |= propagators(odes, values, self.dt / 2, model.inject, HALF, model.half, {})
+        for s in model.noise:
+            if symbols(noise[s]) & learnt:
+                found[entry("stepped", "noise", s)] = evaluate(noise[s], values) * self.dt**0.5
         for name, effects in model.receptors:
             statements = model.spec.receptors[name]
             for k, _ in enumerate(effects):
@@ -161,8 +196,51 @@ class ModelNeuron(Neuron):
         return found
 
 
-def _tensor(value: Any) -> torch.Tensor:
-    return torch.as_tensor(np.asarray(value, dtype=float)).clone()
+@dataclass(frozen=True)
+class _Layout:
+    """How the arrays of a model lie in a layer: the lowering knows one dimension only."""
+
+    shape: tuple[int, ...] | None
+    common: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, model: Any, initial: Mapping[str, Any], shape: Any) -> _Layout:
+        """Return the layout whose `common` shape all arrays of a model have together."""
+        if not isinstance(model, NeuronModel):
+            raise ParameterError(
+                f"ModelNeuron: {model!r} is no NeuronModel; give an instance of one."
+            )
+        layer = None if shape is None else tuple(np.atleast_1d(shape).tolist())
+        plain = cls(layer)
+        given = {**model.values, **initial}
+        found = {n: plain.placed(v).shape for n, v in given.items()
+                 if np.ndim(v) and not hasattr(v, "draw")}  # fmt: skip
+        try:
+            return cls(layer, np.broadcast_shapes(*found.values()))
+        except ValueError as error:
+            listed = ", ".join(f"{name} {size}" for name, size in found.items())
+            raise ParameterError(
+                f"ModelNeuron: {model.spec.name} has arrays that do not fit together: {listed}."
+            ) from error
+
+    def placed(self, value: Any) -> np.ndarray:
+        """Return an array of one value a neuron with the shape of the layer, others as they are."""
+        array = np.asarray(value)
+        if self.shape is not None and array.shape == (math.prod(self.shape),):
+            return array.reshape(self.shape)
+        return array
+
+    def flat(self, value: Any) -> Any:
+        """Return an array as the lowering takes it."""
+        if not np.ndim(value):
+            return value
+        return np.broadcast_to(self.placed(value), self.common).ravel()
+
+
+def _noise_factors(model: LoweredModel) -> dict[str, Expression]:
+    """Return what multiplies xi, by state."""
+    factors = {s: differentiate(e, "xi") for s, e in model.spec.odes.items()}
+    return {s: e for s, e in factors.items() if e is not None and not is_zero(e)}
 
 
 def _lowered(
@@ -172,10 +250,9 @@ def _lowered(
     current: str | None,
     learn: Sequence[str],
     initial: Mapping[str, Any],
+    layout: _Layout,
 ) -> LoweredModel:
     """Return the model with numbers, checked for what a layer cannot do."""
-    if not isinstance(model, NeuronModel):
-        raise ParameterError(f"ModelNeuron: {model!r} is no NeuronModel; give an instance of one.")
     if not dt > 0:
         raise ParameterError(f"ModelNeuron: dt = {dt!r} ms must be > 0.")
     spec = model.spec
@@ -199,22 +276,15 @@ def _lowered(
                 f"ModelNeuron: {spec.name}.{name} is a distribution; give an array of one value a "
                 "neuron."
             )
-        values[name] = value * spec.parameters[name].parsed_unit.scale
-    sizes = {np.size(v) for v in (*values.values(), *initial.values()) if np.ndim(v)}
-    if len(sizes) > 1:
-        raise ParameterError(f"ModelNeuron: {spec.name} has arrays of sizes {sorted(sizes)}.")
-    lowered = lower_model(
-        model, values, initial, sizes.pop() if sizes else 1, dt, current, receptors
-    )
-    if lowered.method == "rk45" and lowered.stepped:
+        values[name] = layout.flat(value) * spec.parameters[name].parsed_unit.scale
+    starts = {name: layout.flat(value) for name, value in initial.items()}
+    if model.method == "rk45" and spec.odes:
         raise ModelError(
-            f"ModelNeuron: {spec.name} adapts its step (method 'rk45'); a layer has a fixed one. "
-            f"Write {spec.name}(method='rk4')."
+            f"ModelNeuron: {spec.name} adapts its step (method 'rk45'), and all neurons of a layer "
+            f"take the same. Write {spec.name}(method='rk4'), 'heun' or 'exponential_euler', with "
+            "a dt that resolves its fastest time constant."
         )
-    if lowered.noise or lowered.full.noise:
-        raise ModelError(
-            f"ModelNeuron: {spec.name} has white noise (xi); a layer is deterministic."
-        )
+    lowered = lower_model(model, values, starts, math.prod(layout.common), dt, current, receptors)
     if receptors is not None:
         order = dict(lowered.receptors)
         lowered = replace(lowered, receptors=tuple((r, order[r]) for r in receptors))
@@ -238,6 +308,10 @@ def _filled(p: Propagator) -> Propagator:
         p, matrix={key: p.matrix.get(key, 0.0) for key in keys},
         offset={s: p.offset.get(s, 0.0) for s in p.states},
         injected={s: p.injected.get(s, 0.0) for s in p.states} if p.drive_injected else {},
+        noise={
+            (a, b): p.noise.get((a, b), 0.0)
+            for i, a in enumerate(p.states) for b in p.states[: i + 1]
+        } if p.noise else {},
     )  # fmt: skip
 
 
@@ -249,6 +323,8 @@ def _fixed(model: LoweredModel) -> dict[str, Any]:
             found |= {entry(prefix, "matrix", *key): v for key, v in p.matrix.items()}
             found |= {entry(prefix, "offset", s): v for s, v in p.offset.items()}
             found |= {entry(prefix, "injected", s): v for s, v in p.injected.items()}
+            found |= {entry(prefix, "noise", *key): v for key, v in p.noise.items()}
+    found |= {entry("stepped", "noise", s): v * model.dt**0.5 for s, v in model.noise.items()}
     for name, effects in model.receptors:
         found |= {
             entry("receptor", "factor", name, str(k)): factor
@@ -256,50 +332,3 @@ def _fixed(model: LoweredModel) -> dict[str, Any]:
         }
     found[entry("receptor", "refractory_steps")] = model.refractory_steps
     return found
-
-
-def _propagators(
-    rhs: Mapping[str, Expression],
-    values: Mapping[str, Any],
-    h: float,
-    inject: str | None,
-    prefix: str,
-    pattern: Propagator,
-) -> dict[str, torch.Tensor]:
-    """Return exp(A h) and its integral applied to the drive, as `linear_propagator` does."""
-    states, m = tuple(rhs), len(rhs)
-    zero = torch.zeros((), dtype=torch.float64)
-    matrix: list[list[Any]] = [[zero] * m for _ in states]
-    drive, injected = [zero] * m, [zero] * m
-    for i, expression in enumerate(rhs.values()):
-        parts = affine(expression, states, set(values))
-        if parts is None:
-            raise TypeError(f"{states[i]} is not affine")
-        for column, slope in parts[0].items():
-            matrix[i][states.index(column)] = _real(evaluate(slope, values))
-        drive[i] = _real(evaluate(parts[1], values))
-        by_current = None if inject is None else differentiate(parts[1], inject)
-        if by_current is not None:
-            injected[i] = _real(evaluate(by_current, values))
-    entries = torch.broadcast_tensors(  # type: ignore[no-untyped-call]
-        *(e for row in matrix for e in row), *drive, *injected
-    )
-    shape = entries[0].shape
-    A = torch.stack(entries[: m * m], -1).reshape(*shape, m, m)
-    b, k = (torch.stack(entries[j : j + m], -1) for j in (m * m, m * m + m))
-    block = torch.zeros(*shape, 2 * m, 2 * m, dtype=A.dtype)
-    block[..., :m, :m] = A * h
-    block[..., :m, m:] = torch.eye(m, dtype=A.dtype) * h
-    e = torch.linalg.matrix_exp(block)
-    P, integral = e[..., :m, :m], e[..., :m, m:]
-    offset, kick = ((integral @ v.unsqueeze(-1)).squeeze(-1) for v in (b, k))
-    index = states.index
-    return {
-        **{entry(prefix, "matrix", r, c): P[..., index(r), index(c)] for r, c in pattern.matrix},
-        **{entry(prefix, "offset", s): offset[..., index(s)] for s in pattern.offset},
-        **{entry(prefix, "injected", s): kick[..., index(s)] for s in pattern.injected},
-    }
-
-
-def _real(value: Any) -> torch.Tensor:
-    return torch.as_tensor(value, dtype=torch.float64)

@@ -32,6 +32,16 @@ def amount_of(receptor: str) -> str:
     return f"_amount_{receptor}"
 
 
+def noise_of(source: str) -> str:
+    """Return the name of the standard normal input that is named after a state."""
+    return f"_normal_{source}"
+
+
+def noise_sources(model: LoweredModel) -> list[str]:
+    """Return the states after which the sources of white noise are named."""
+    return sorted({source for _, source in model.full.noise} | set(model.noise))
+
+
 def model_step(
     model: LoweredModel, coefficients: Iterable[str], *, scale: float, detach_reset: bool
 ) -> Step:
@@ -40,7 +50,7 @@ def model_step(
     Parameters
     ----------
     model : LoweredModel
-        With a fixed step and without noise.
+        With a fixed step.
     coefficients : iterable of str
         Names of all numbers that the step may use; it takes those that it does.
     scale : float
@@ -75,6 +85,7 @@ class _Builder:
         model, spec = self.model, self.model.spec
         inputs = [amount_of(name) for name, _ in model.receptors]
         inputs += [CURRENT] if model.inject is not None else []
+        inputs += [noise_of(source) for source in noise_sources(model)]
         extra = [REFRACTORY] * self.refractory + [CLOCK] * self.uses_time
         for name in extra:
             if name in (*spec.parameters, *spec.states):
@@ -118,7 +129,11 @@ class _Builder:
             self.lines.append(f"_held = where({REFRACTORY} > 0, 1, 0)")
         self.lines += [f"_old_{s} = {s}" for s in model.states]
         self._exact(FULL, "_new_")
+        for s in model.noise:
+            self.lines.append(f"_kick_{s} = {entry('stepped', 'noise', s)}*{noise_of(s)}")
         _METHODS[model.method](self)
+        for s in model.noise:
+            self.lines.append(f"_new_{s} = _new_{s} + _kick_{s}")
         for s, expression in model.maps.items():
             self.lines.append(f"_new_{s} = {self._text(expression)}")
         for s in (*model.linear, *model.stepped, *model.mapped):
@@ -138,6 +153,11 @@ class _Builder:
                 f"{entry(prefix, 'matrix', r, column)}*{column}"
                 for r, column in p.matrix if r == row
             ]  # fmt: skip
+            if prefix == FULL:
+                terms += [
+                    f"{entry(FULL, 'noise', r, source)}*{noise_of(source)}"
+                    for r, source in p.noise if r == row
+                ]  # fmt: skip
             self.lines.append(f"{result}{row} = {' + '.join(terms) or '0'}")
 
     def rates(self, result: str, states: Mapping[str, str], t: float) -> None:
@@ -165,7 +185,10 @@ class _Builder:
     def _heun(self) -> None:
         h, model = self.model.dt, self.model
         self.rates("_k1_", {}, 0.0)
-        self.lines += [f"_s2_{s} = {s} + {h!r}*_k1_{s}" for s in model.stepped]
+        self.lines += [
+            f"_s2_{s} = {s} + {h!r}*_k1_{s}" + (f" + _kick_{s}" if s in model.noise else "")
+            for s in model.stepped
+        ]
         stage = {s: f"_s2_{s}" for s in model.stepped} | {s: f"_new_{s}" for s in model.linear}
         self.rates("_k2_", stage, h)
         self.lines += [f"_new_{s} = {s} + {h / 2!r}*(_k1_{s} + _k2_{s})" for s in model.stepped]
