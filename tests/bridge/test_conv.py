@@ -13,6 +13,7 @@ from torch import nn
 from neurosim.bridge.connections import conv
 from neurosim.bridge.connections.conv import Conv1d, Conv2d
 from neurosim.bridge.events import events_of
+from neurosim.bridge.kernels import threads as pools
 from neurosim.errors import ParameterError
 
 
@@ -118,7 +119,8 @@ def test_batches_of_recordings(make):
     out.sum().backward()
 
 
-def test_threads_change_no_bit():
+def test_threads_change_no_bit(monkeypatch):
+    monkeypatch.setattr(pools, "_WORTH", 1)
     x = spikes((20, 8, 2, 20, 20), 0.05)
     layer = Conv2d(2, 12, 5, sparse=True)
     before = torch.get_num_threads()

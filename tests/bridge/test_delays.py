@@ -13,6 +13,7 @@ from torch.nn import functional
 from neurosim.bridge.connections import delay_products, windows
 from neurosim.bridge.connections.delays import DelayedLinear
 from neurosim.bridge.events import events_of
+from neurosim.bridge.kernels import threads as pools
 from neurosim.bridge.layer import reset
 from neurosim.errors import DelayError, ParameterError, UnknownNameError
 
@@ -213,7 +214,8 @@ def test_batches_of_recordings(kind):
     layer(Batch(events.last(6).ptr, events.last(6).index, (2, 3, 9)))[0].sum().backward()
 
 
-def test_threads_change_no_bit():
+def test_threads_change_no_bit(monkeypatch):
+    monkeypatch.setattr(pools, "_WORTH", 1)
     x = spikes((50, 9, 60), 0.05)
     layer = DelayedLinear(60, 48, 20)
     before = torch.get_num_threads()

@@ -18,6 +18,7 @@ from neurosim.bridge.events import (
     events_below,
     events_of,
 )
+from neurosim.bridge.kernels import threads as pools
 from neurosim.errors import ParameterError
 
 
@@ -121,7 +122,8 @@ def test_lists_are_built_below_the_limit_only():
     assert events_below(x, 0.05) is None, "a kept list may still be too dense"
 
 
-def test_threads_change_nothing():
+def test_threads_change_nothing(monkeypatch):
+    monkeypatch.setattr(pools, "_WORTH", 1)
     x = spikes((100, 40, 300), 0.05)
     before = torch.get_num_threads()
     try:

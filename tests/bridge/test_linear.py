@@ -13,6 +13,7 @@ import torch
 from neurosim.bridge.connections import products
 from neurosim.bridge.connections.linear import Linear
 from neurosim.bridge.events import attached, events_of
+from neurosim.bridge.kernels import threads as pools
 from neurosim.errors import ParameterError
 
 
@@ -112,7 +113,8 @@ def test_batches_of_recordings_need_no_dense_input():
     torch.testing.assert_close(layer.weight.grad, x.sum((0, 1)).expand(8, 30))
 
 
-def test_threads_change_no_bit():
+def test_threads_change_no_bit(monkeypatch):
+    monkeypatch.setattr(pools, "_WORTH", 1)
     x = spikes((60, 32, 200), 0.05)
     layer = Linear(200, 96, sparse=True)
     before = torch.get_num_threads()

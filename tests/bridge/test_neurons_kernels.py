@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from neurosim import bridge
 from neurosim.bridge import surrogate
+from neurosim.bridge.kernels import threads as pools
 from neurosim.bridge.kernels.function import Fused, block_size
 from neurosim.bridge.kernels.step import Step, loop, lower
 from neurosim.errors import ModelError
@@ -160,8 +161,9 @@ def gradient(x: torch.Tensor) -> list[torch.Tensor]:
 
 
 @pytest.fixture
-def threads():
-    """Restore the number of threads afterwards."""
+def threads(monkeypatch):
+    """Use threads for small work, too; restore their number afterwards."""
+    monkeypatch.setattr(pools, "_WORTH", 1)
     before = torch.get_num_threads()
     yield torch.set_num_threads
     torch.set_num_threads(before)
