@@ -20,9 +20,11 @@ from neurosim.bridge.layer import Layer, State
 from neurosim.errors import ParameterError
 
 #: Density below which convolutions at events are faster than dense ones, forward and weight
-#: gradient together. Measured for 640 frames of 2 x 34 x 34 and kernels of 5 x 5, one thread of a
-#: Zen 5 core: 12 channels are equal at 2 % (16 ms), 32 channels at 5 % take 82 instead of 120 ms.
-CONV_BREAK_EVEN = 0.03
+#: gradient together. Measured for 640 frames, one thread of a Zen 5 core, events and dense:
+#: 2 -> 12 channels of 34 x 34, 5 x 5: 9 and 54 ms at 1 %, 19 and 53 at 10 %, 38 and 49 at 30 %;
+#: 16 -> 32 of 16 x 16, 3 x 3: 7 and 18 ms at 1 %, 19 and 18 at 10 %;
+#: 64 -> 64 of the same: 31 and 120 ms at 3 %, 52 and 166 at 6 %.
+CONV_BREAK_EVEN = 0.1
 #: Partial sums of the weight gradient: a fixed number, whatever the threads.
 _PARTS = 16
 _ROWS = 4
@@ -218,7 +220,7 @@ class Conv2d(_Conv, nn.Conv2d):  # type: ignore[misc]
     sparse : {"auto", True, False}, default "auto"
         Convolve at events: always, never, or where the density of the input is below `break_even`.
         With groups, asymmetric or other padding than zeros, or on other devices, it is dense.
-    break_even : float, default 0.03
+    break_even : float, default 0.1
     **arguments
         Further arguments of `torch.nn.Conv2d`: device, dtype.
 
