@@ -16,6 +16,10 @@ import torch
 from implementations import BUILDERS
 from shapes import CASES, Case
 
+#: Steps after which the weights are set back: all implementations then work at the same activity,
+#: however many steps they have time for.
+RESTART = 20
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -39,6 +43,7 @@ def measure(case: Case, library: str, seconds: float) -> dict[str, Any]:
     optimizer = None
     if case.train and model.parameters:
         optimizer = torch.optim.Adam(model.parameters, lr=1e-4)
+    initial = [p.detach().clone() for p in model.parameters]
     before = _resident_mb()
 
     def step() -> None:
@@ -64,6 +69,10 @@ def measure(case: Case, library: str, seconds: float) -> dict[str, Any]:
         start = time.perf_counter()
         step()
         times.append(1e3 * (time.perf_counter() - start))
+        if len(times) % RESTART == 0:
+            with torch.no_grad():
+                for parameter, value in zip(model.parameters, initial, strict=True):
+                    parameter.copy_(value)
     return {
         "ms": statistics.median(times),
         "ms_least": min(times),
