@@ -115,6 +115,10 @@ def lower_model(
         linear: tuple[str, ...] = ()
         if noise_factors:
             raise ModelError(f"{spec.name}: rk45 cannot integrate white noise (xi); use 'heun'.")
+        if spec.maps:
+            raise ModelError(
+                f"{spec.name}: rk45 cannot apply maps ({next(iter(spec.maps))} := ...); use 'rk4'."
+            )
     else:
         linear = _linear_states(spec, deterministic, noise_factors, inject)
     stepped = tuple(s for s in spec.odes if s not in linear)

@@ -27,6 +27,8 @@ BASE, LEVELS = 256, 4
 _POINTS = 1 << 16
 #: Change within the spacing of a coarse grid beyond which the bound says nothing.
 _LARGEST_EXPONENT = 30.0
+#: Most entries of the propagator's powers: kernels name every one, and compile for ever above it.
+_MOST_ENTRIES = 48
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ def sleep_of(model: LoweredModel) -> Sleep | str:
         theta = parts[1]
     states = (*model.linear, *model.mapped)
     matrix = _matrix(model, maps.slopes)
+    if len(matrix) > _MOST_ENTRIES:
+        return f"too many of its {len(states)} states are coupled ({len(matrix)} entries)"
     c = np.array([margin.get(s, 0.0) for s in states])
     k = len(model.linear)
     if c[k:].any():

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
 from neurosim.models.aeif import aeif_cond_alpha, aeif_cond_exp, aeif_psc_exp
 from neurosim.models.alif import alif_psc_exp
 from neurosim.models.base import Model, NeuronModel, neuron_model_from_declaration
+from neurosim.models.cable import cable, cylinder
+from neurosim.models.compartments import (
+    Compartment,
+    CompartmentalModel,
+    Coupling,
+    SpikeMechanism,
+    compartmental,
+)
 from neurosim.models.declare import Parameter, Refractory, State, param, state
 from neurosim.models.glif_psc import (
     glif1_psc,
@@ -19,17 +28,58 @@ from neurosim.models.glif_psc import (
 )
 from neurosim.models.hodgkin_huxley import hh_cond_exp_traub, hh_psc_alpha
 from neurosim.models.iaf_cond_alpha import iaf_cond_alpha
+from neurosim.models.iaf_cond_alpha_mc import iaf_cond_alpha_mc
 from neurosim.models.iaf_cond_exp import iaf_cond_exp
 from neurosim.models.iaf_psc_alpha import iaf_psc_alpha
 from neurosim.models.iaf_psc_delta import iaf_psc_delta
 from neurosim.models.iaf_psc_exp import iaf_psc_exp
 from neurosim.models.izhikevich import izhikevich
 from neurosim.models.mat2_psc_exp import mat2_psc_exp
+from neurosim.models.mechanisms import (
+    Mechanism,
+    adaptation,
+    conductance_synapse,
+    current_synapse,
+    nmda_synapse,
+    sodium_spike,
+    spike_upstroke,
+)
+from neurosim.models.plasticity import (
+    stdp,
+    stdp_nn_symm,
+    stdp_pl,
+    stdp_triplet,
+    tsodyks2,
+    vogels_sprekeler,
+)
+from neurosim.models.pyramidal_ca import pyramidal_ca
 from neurosim.models.sources import inhomogeneous_poisson, parrot, poisson, spike_source
+from neurosim.models.synapse import SynapseModel, synapse_from_declaration
 
 _SOURCES: dict[str, type[Model]] = {
     m.__name__: m for m in (poisson, inhomogeneous_poisson, spike_source, parrot)
 }
+
+#: Models whose many equations are read on first use, so that ``import neurosim`` stays fast.
+_LAZY = {
+    "lif_dendrite": "dendritic_lif",
+    "lif_dendrite_na": "dendritic_lif",
+    "lif_two_dendrites": "dendritic_lif",
+    "tripod": "tripod_neurons",
+    "tripod_mouse": "tripod_neurons",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'neurosim.models' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"neurosim.models.{_LAZY[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
 
 
 def model_from_dict(data: Mapping[str, Any]) -> Model:
@@ -40,16 +90,33 @@ def model_from_dict(data: Mapping[str, Any]) -> Model:
     return _SOURCES[data["name"]](**data["values"])
 
 
+def synapse_from_dict(data: Mapping[str, Any]) -> SynapseModel:
+    """Return the plastic synapse that `SynapseModel.to_dict` described."""
+    return synapse_from_declaration(data["name"], data["synapse"])(**data["values"])
+
+
 __all__ = [
+    "Compartment",
+    "CompartmentalModel",
+    "Coupling",
+    "Mechanism",
     "Model",
     "NeuronModel",
     "Parameter",
     "Refractory",
+    "SpikeMechanism",
     "State",
+    "SynapseModel",
+    "adaptation",
     "aeif_cond_alpha",
     "aeif_cond_exp",
     "aeif_psc_exp",
     "alif_psc_exp",
+    "cable",
+    "compartmental",
+    "conductance_synapse",
+    "current_synapse",
+    "cylinder",
     "glif1_psc",
     "glif2_psc",
     "glif3_psc",
@@ -59,17 +126,34 @@ __all__ = [
     "hh_cond_exp_traub",
     "hh_psc_alpha",
     "iaf_cond_alpha",
+    "iaf_cond_alpha_mc",
     "iaf_cond_exp",
     "iaf_psc_alpha",
     "iaf_psc_delta",
     "iaf_psc_exp",
     "inhomogeneous_poisson",
     "izhikevich",
+    "lif_dendrite",
+    "lif_dendrite_na",
+    "lif_two_dendrites",
     "mat2_psc_exp",
     "model_from_dict",
+    "nmda_synapse",
     "param",
     "parrot",
     "poisson",
+    "pyramidal_ca",
+    "sodium_spike",
     "spike_source",
+    "spike_upstroke",
     "state",
+    "stdp",
+    "stdp_nn_symm",
+    "stdp_pl",
+    "stdp_triplet",
+    "synapse_from_dict",
+    "tripod",
+    "tripod_mouse",
+    "tsodyks2",
+    "vogels_sprekeler",
 ]
