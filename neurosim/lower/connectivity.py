@@ -174,7 +174,7 @@ def specify(
         weight=weight if isinstance(weight, np.ndarray) else _lowered(weight),
         delay=_lowered(delay)
         if isinstance(delay, Distribution)
-        else _given_delay(delay, dt, projection.round_delays, projection.name),
+        else given_delay(delay, dt, projection.round_delays, f"projection {projection.name!r}"),
         dt=dt,
         key=random.stream_key(connectivity_seed, "connect", pre.name, post.name, projection.name),
         receptors=(names.index(positive), names.index(negative)),
@@ -187,14 +187,20 @@ def _lowered(value: float | Distribution) -> Lowered:
     return value.lower() if isinstance(value, Distribution) else Lowered(CONSTANT, value)
 
 
-def _given_delay(delay: float | F64, dt: float | None, rounding: bool, name: str) -> Lowered | F64:
-    """Check delays given as numbers [ms] against the grid."""
+def given_delay(delay: float | F64, dt: float | None, rounding: bool, what: str) -> Lowered | F64:
+    """Check delays given as numbers [ms] against the grid.
+
+    Raises
+    ------
+    DelayError
+        If one is too short or, unless `rounding`, not on the grid; `what` names them.
+    """
     if dt is not None:  # that they are positive has been checked by connect
-        _check_grid(np.atleast_1d(delay), dt, rounding, name)
+        _check_grid(np.atleast_1d(delay), dt, rounding, what)
     return delay if isinstance(delay, np.ndarray) else Lowered(CONSTANT, float(delay))
 
 
-def _check_grid(values: F64, dt: float, rounding: bool, name: str) -> None:
+def _check_grid(values: F64, dt: float, rounding: bool, what: str) -> None:
     """Raise DelayError if a delay is too short or not on the grid."""
     blocks = (values[i : i + _BLOCK] for i in range(0, values.size, _BLOCK))
     if not any(wrong.any() for block in blocks for wrong in _short_and_off(block, dt, rounding)):
@@ -202,12 +208,13 @@ def _check_grid(values: F64, dt: float, rounding: bool, name: str) -> None:
     short, off_grid = _short_and_off(values, dt, rounding)
     if short.any():
         raise DelayError(
-            f"projection {name!r}: {_which(short, values)} shorter than the step dt = {dt:g} ms "
+            f"{what}: {_which(short, values)} shorter than the step dt = {dt:g} ms "
             f"(smallest {values.min():g}). Use delays of at least {dt:g} ms or a smaller dt."
         )
+    remedy = ", or pass round_delays=True to connect" if what.startswith("projection") else ""
     raise DelayError(
-        f"projection {name!r}: {_which(off_grid, values)} not on the grid of dt = {dt:g} ms. "
-        "Use multiples of dt, or pass round_delays=True to connect."
+        f"{what}: {_which(off_grid, values)} not on the grid of dt = {dt:g} ms. "
+        f"Use multiples of dt{remedy}."
     )
 
 

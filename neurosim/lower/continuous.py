@@ -16,7 +16,6 @@ from neurosim.lower.model import LoweredModel
 from neurosim.lower.plan import (
     ConnectionPlan,
     StateRecord,
-    checked_records,
     checked_source_ids,
     coherent_values,
     connection_plan,
@@ -25,6 +24,7 @@ from neurosim.lower.plan import (
     input_weight,
     used_receptors,
 )
+from neurosim.lower.records import checked_records
 from neurosim.models.base import NeuronModel
 from neurosim.models.sources import inhomogeneous_poisson, parrot, poisson, spike_source
 from neurosim.network import Spikes, StepCurrent, Weights
@@ -122,6 +122,12 @@ def lower_continuous(
     NeurosimError
         For whatever is wrong with the network; the message names it.
     """
+    if network.gaps or network.couplings:
+        name = next(iter([*network.gaps, *network.couplings]))
+        raise NetworkError(
+            f"{name!r} couples neurons all the time and has no exact solution in continuous time "
+            "(dt=None); use a step, such as dt=0.1."
+        )
     inject = injected_parameters(network)
     check_neurons(network)
     used = used_receptors(network)

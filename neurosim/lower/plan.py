@@ -11,16 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.errors import NetworkError, ParameterError, RecordingError
+from neurosim.errors import NetworkError, ParameterError
 from neurosim.lower.connectivity import ConnectionSpec, specify
+from neurosim.lower.gaps import GapPlan, lower_gaps
 from neurosim.lower.grid import to_step, to_steps
 from neurosim.lower.memory import check_neurons
 from neurosim.lower.model import LoweredModel, lower_model
 from neurosim.lower.plasticity import PlasticityPlan, lower_plasticity
 from neurosim.lower.poisson import PoissonProcess, poisson_process
+from neurosim.lower.records import checked_records
+from neurosim.lower.signals import SignalPlan, lower_signals
+from neurosim.lower.third_factor import listed
 from neurosim.models.base import NeuronModel, check_values
 from neurosim.models.sources import inhomogeneous_poisson, parrot, poisson, spike_source
-from neurosim.network import NoiseCurrent, Spikes, State, StepCurrent, Weights
+from neurosim.network import NoiseCurrent, Spikes, StepCurrent, Weights
 from neurosim.network.distributions import CONSTANT, Lowered
 from neurosim.random import philox, stream_key
 
@@ -106,6 +110,17 @@ class Plan:
     spikes: tuple[Spikes, ...]
     states: tuple[StateRecord, ...]
     weights: tuple[Weights, ...]
+    gaps: GapPlan | None = None
+    signals: tuple[SignalPlan, ...] = ()
+
+    def stepped_for(self, population: int) -> str | None:
+        """Return why a population must be advanced in every step, or None."""
+        if self.gaps is not None and population in self.gaps.populations:
+            return "gap junctions act on it in every step"
+        for signal in self.signals:
+            if signal.pre == population:
+                return f"coupling {signal.name!r} samples its states"
+        return None
 
     @property
     def delay_unit(self) -> float:
@@ -133,14 +148,18 @@ def lower(
         for p in network.populations.values()
     )
     records = _records(network, record, dt)
+    models = {p.index: p.model for p in populations if p.model is not None}
     return Plan(
         dt, seed, connectivity_seed, populations,
         tuple(
-            connection_plan(c, dt, connectivity_seed, used, seed) for c in network.projections.values()
+            connection_plan(c, dt, connectivity_seed, used, seed)
+            for c in network.projections.values()
         ),
         tuple(_input(i, dt, seed, used) for i in network.inputs.values()),
         tuple(_injection(j, dt, seed) for j in network.injections.values()),
         *records,
+        lower_gaps(network, models, dt, connectivity_seed),
+        lower_signals(network, models, dt, connectivity_seed),
     )  # fmt: skip
 
 
@@ -179,7 +198,7 @@ def _drawn(value: Any, population: Any, purpose: str, seed: int) -> Any:
 
 
 def injected_parameters(network: Any) -> dict[int, str]:
-    """Return into which parameter of each population currents are injected.
+    """Return into which parameter of each population currents (and signals) are injected.
 
     Raises
     ------
@@ -189,7 +208,7 @@ def injected_parameters(network: Any) -> dict[int, str]:
     if not network.populations:
         raise NetworkError("the network has no population; add one with net.population(...).")
     found: dict[int, str] = {}
-    for injection in network.injections.values():
+    for injection in (*network.injections.values(), *network.couplings.values()):
         population = injection.target.population
         before = found.setdefault(population.index, injection.parameter)
         if before != injection.parameter:
@@ -281,7 +300,11 @@ def _given(p: Any, dt: float, base: tuple[str, int, int]) -> PopulationPlan:
 
 
 def connection_plan(
-    c: Any, dt: float | None, connectivity_seed: int, used: dict[int, tuple[str, ...]], seed: int = 0
+    c: Any,
+    dt: float | None,
+    connectivity_seed: int,
+    used: dict[int, tuple[str, ...]],
+    seed: int = 0,
 ) -> ConnectionPlan:
     """Return the plan of a projection; without `dt` its delays stay as they are."""
     model = c.post.population.model
@@ -297,7 +320,8 @@ def connection_plan(
     names = used[spec.post_population]
     # a receptor that no weight reaches has no index; 0 stands in for it
     rows = tuple(names.index(r) if r in names else 0 for r in c.receptors)
-    spec = replace(spec, receptors=(rows[0], rows[1]))
+    rule = listed(c.rule, c.pre.population.network, dt, connectivity_seed, c.post)
+    spec = replace(spec, receptors=(rows[0], rows[1]), rule=rule)
     plasticity = None
     if c.synapse is not None:
         if dt is None:
@@ -360,49 +384,3 @@ def _records(
             StateRecord(item.target.population.index, tuple(item.names), item.target.ids, every, dt)
         )
     return spikes, tuple(rows), weights
-
-
-def checked_records(
-    network: Any, record: Sequence[Any]
-) -> tuple[tuple[Spikes, ...], tuple[State, ...], tuple[Weights, ...]]:
-    """Return the recordings by kind.
-
-    Raises
-    ------
-    RecordingError
-        If one is no recording, of another network, or given twice.
-    """
-    spikes: list[Spikes] = []
-    states: list[State] = []
-    weights: list[Weights] = []
-    for item in record:
-        if isinstance(item, Weights):
-            if item.projection not in network.projections.values():
-                raise RecordingError(
-                    f"Weights: {item.projection.name!r} belongs to another network."
-                )
-            weights.append(item)
-            continue
-        if not isinstance(item, Spikes | State):
-            raise RecordingError(
-                f"record: {item!r} is no recording; use ns.Spikes, ns.State or ns.Weights."
-            )
-        if not item.target.population.belongs_to(network):
-            raise RecordingError(
-                f"record: population {item.target.name!r} belongs to another network."
-            )
-        if isinstance(item, Spikes):
-            spikes.append(item)
-        else:
-            states.append(item)
-    for name in {s.target.name for s in spikes}:
-        if sum(s.target.name == name for s in spikes) > 1:
-            raise RecordingError(
-                f"record: the spikes of {name!r} are recorded twice; record them once."
-            )
-    for name in {s.target.population.name for s in states}:
-        if sum(s.target.population.name == name for s in states) > 1:
-            raise RecordingError(
-                f"record: states of {name!r} are recorded twice; name all states in one ns.State."
-            )
-    return tuple(spikes), tuple(states), tuple(weights)

@@ -1,5 +1,6 @@
 """Networks as descriptions: populations, projections, rules, distributions, input, recording."""
 
+from neurosim.network.couplings import GapJunctions, SignalCoupling
 from neurosim.network.distributions import (
     Distribution,
     Exponential,
@@ -22,6 +23,8 @@ from neurosim.network.rules import (
     FixedTotalNumber,
     OneToOne,
 )
+from neurosim.network.third_factor import ThirdFactor
+from neurosim.network.tripartite import Tripartite
 
 __all__ = [
     "AllToAll",
@@ -32,6 +35,7 @@ __all__ = [
     "FixedOutdegree",
     "FixedProbability",
     "FixedTotalNumber",
+    "GapJunctions",
     "Injection",
     "LogNormal",
     "Network",
@@ -43,9 +47,12 @@ __all__ = [
     "PopulationView",
     "Projection",
     "Rule",
+    "SignalCoupling",
     "Spikes",
     "State",
     "StepCurrent",
+    "ThirdFactor",
+    "Tripartite",
     "Uniform",
     "Weights",
 ]

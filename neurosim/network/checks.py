@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -81,3 +82,25 @@ def finite_values(value: Any, what: str, *, size: int, each: str, unit: str | No
             f"(first: {array[bad[0]]} at {each} {bad[0]})."
         )
     return array
+
+
+def name_of(target: Any) -> str:
+    """Return the name of a population, or the type of what was given instead of one."""
+    return str(getattr(target, "name", type(target).__name__))
+
+
+def unique_name(name: str | None, default: str, taken: Mapping[str, Any], kind: str) -> str:
+    """Return the name for a new object: the user's, or `default` numbered until it is free."""
+    if name is not None:
+        if not isinstance(name, str) or not name:
+            raise NetworkError(f"{kind}: name = {name!r}; a text that is not empty is needed.")
+        if name in taken:
+            raise NetworkError(
+                f"{kind}: the name {name!r} is taken by {taken[name]!r}; choose another."
+            )
+        return name
+    number, candidate = 1, default
+    while candidate in taken:
+        number += 1
+        candidate = f"{default}_{number}"
+    return candidate

@@ -11,10 +11,16 @@ import numpy as np
 
 from neurosim.errors import NetworkError, ParameterError, unknown_name
 from neurosim.models.synapse import SynapseModel
-from neurosim.network.checks import finite_number, finite_values, whole_number
+from neurosim.network.checks import (
+    finite_number,
+    finite_values,
+    name_of,
+    unique_name,
+    whole_number,
+)
 from neurosim.network.explicit import Explicit
 from neurosim.network.inputs import Injection, NoiseCurrent, PoissonInput, StepCurrent
-from neurosim.network.population import Population, PopulationView, Target
+from neurosim.network.population import Population, PopulationView, Target, overlap
 from neurosim.network.projection import (
     Projection,
     checked_delay,
@@ -25,16 +31,17 @@ from neurosim.network.projection import (
 from neurosim.network.rule import Rule
 from neurosim.network.rules import AllToAll
 from neurosim.network.serial import fill_network, network_to_dict
+from neurosim.network.tripartite import TripartiteConnections
 
 
-class Network:
+class Network(TripartiteConnections):
     """Populations of neurons, projections between them, and input.
 
     Describing a network runs and allocates nothing; `neurosim.simulate` does.
 
     Attributes
     ----------
-    populations, projections, inputs, injections : mapping of str to object
+    populations, projections, inputs, injections, gaps, couplings : mapping of str to object
         What was added, by name, in the order of adding. Read only.
 
     Examples
@@ -47,6 +54,7 @@ class Network:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self._populations: dict[str, Population] = {}
         self._projections: dict[str, Projection] = {}
         self._inputs: dict[str, PoissonInput] = {}
@@ -105,7 +113,7 @@ class Network:
             raise NetworkError(
                 f"population: model = {model!r}; an instance of a model is needed{made}."
             )
-        name = _unique(name, model.name, self._populations, "population")
+        name = unique_name(name, model.name, self._populations, "population")
         n = whole_number(n, f"population {name!r}: n", at_least=1)
         _check_member_values(model, n, name)
         values = {}
@@ -184,7 +192,7 @@ class Network:
         UnknownNameError
             If the model has no such receptor.
         """
-        where = f"connect({_name_of(pre)} -> {_name_of(post)})"
+        where = f"connect({name_of(pre)} -> {name_of(post)})"
         self._check_target(pre, where)
         self._check_target(post, where)
         rule = AllToAll() if rule is None else rule
@@ -194,13 +202,12 @@ class Network:
         checked_synapse(synapse, modulator, modulator_delay, axonal, where)
         if modulator is not None:
             self._check_target(modulator, f"{where}: modulator")
-        overlap = _overlap(pre, post)
-        rule.check(pre.n, post.n, overlap, where)
+        rule.check(pre.n, post.n, overlap(pre, post), where)
         if isinstance(rule, Explicit):
             weight = rule.weight if weight is None else weight
             delay = rule.delay if delay is None else delay
         projection = Projection(
-            name=_unique(name, f"{pre.name}->{post.name}", self._projections, "projection"),
+            name=unique_name(name, f"{pre.name}->{post.name}", self._projections, "projection"),
             pre=pre,
             post=post,
             rule=rule,
@@ -251,7 +258,7 @@ class Network:
         NetworkError, ParameterError, UnknownNameError
             As `connect`; also if the rate is negative.
         """
-        where = f"poisson_input({_name_of(target)})"
+        where = f"poisson_input({name_of(target)})"
         self._check_target(target, where)
         weight = finite_number(weight, f"{where}: weight")
         receptors = resolve_receptors(target.model, receptor, where)
@@ -259,7 +266,7 @@ class Network:
         if rate < 0:
             raise ParameterError(f"{where}: rate = {rate:g} Hz; a rate must be >= 0.")
         poisson = PoissonInput(
-            name=_unique(name, f"poisson->{target.name}", self._inputs, "input"),
+            name=unique_name(name, f"poisson->{target.name}", self._inputs, "input"),
             target=target,
             rate=rate,
             n=whole_number(n, f"{where}: n", at_least=0),
@@ -300,7 +307,7 @@ class Network:
         UnknownNameError
             If the model has no such parameter.
         """
-        where = f"inject({_name_of(target)})"
+        where = f"inject({name_of(target)})"
         self._check_target(target, where)
         if not isinstance(current, StepCurrent | NoiseCurrent):
             raise NetworkError(
@@ -316,7 +323,7 @@ class Network:
                 "parameter", parameter, target.model.parameters, f"{where}: {target.model.name}"
             )
         injection = Injection(
-            name=_unique(name, f"current->{target.name}", self._injections, "injection"),
+            name=unique_name(name, f"current->{target.name}", self._injections, "injection"),
             target=target,
             current=current,
             parameter=parameter,
@@ -365,36 +372,6 @@ class Network:
             + _table(("population", "n", "model"), populations)
             + _table(("projection", "rule", "weight", "delay [ms]"), projections)
         )
-
-
-def _overlap(pre: Target, post: Target) -> int:
-    """Return how many neurons are in both."""
-    if pre.population is not post.population:
-        return 0
-    if isinstance(pre, Population) or isinstance(post, Population):
-        return min(pre.n, post.n)
-    return int(np.intersect1d(pre.ids, post.ids).size)
-
-
-def _name_of(target: Any) -> str:
-    return str(getattr(target, "name", type(target).__name__))
-
-
-def _unique(name: str | None, default: str, taken: Mapping[str, Any], kind: str) -> str:
-    """Return the name for a new object: the user's, or `default` numbered until it is free."""
-    if name is not None:
-        if not isinstance(name, str) or not name:
-            raise NetworkError(f"{kind}: name = {name!r}; a text that is not empty is needed.")
-        if name in taken:
-            raise NetworkError(
-                f"{kind}: the name {name!r} is taken by {taken[name]!r}; choose another."
-            )
-        return name
-    number, candidate = 1, default
-    while candidate in taken:
-        number += 1
-        candidate = f"{default}_{number}"
-    return candidate
 
 
 def _check_member_values(model: Any, n: int, name: str) -> None:

@@ -66,6 +66,16 @@ class Population:
         """True: all members in their own order."""
         return True
 
+    @property
+    def network(self) -> Network:
+        """The network that the population belongs to."""
+        network = self._network()
+        if network is None:
+            raise NetworkError(
+                f"population {self.name!r}: its network is gone; keep a reference to it."
+            )
+        return network
+
     def belongs_to(self, network: Network) -> bool:
         """Return whether the population was made by `network`."""
         return self._network() is network
@@ -127,6 +137,15 @@ class PopulationView:
 
 
 Target = Population | PopulationView
+
+
+def overlap(pre: Target, post: Target) -> int:
+    """Return how many neurons are in both."""
+    if pre.population is not post.population:
+        return 0
+    if isinstance(pre, Population) or isinstance(post, Population):
+        return min(pre.n, post.n)
+    return int(np.intersect1d(pre.ids, post.ids).size)
 
 
 def _select(target: Target, index: Index) -> NDArray[np.int64]:

@@ -14,6 +14,7 @@ from typing import Any
 from neurosim.errors import NetworkError, ParameterError, unknown_name
 from neurosim.network.explicit import Explicit
 from neurosim.network.rule import Rule
+from neurosim.network.third_factor import ThirdFactor
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,7 @@ RULES: dict[str, type[Rule]] = {
         AllToAll,
         OneToOne,
         Explicit,
+        ThirdFactor,
     )
 }
 

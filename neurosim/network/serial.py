@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,6 +66,32 @@ def network_to_dict(network: Network) -> dict[str, Any]:
             }
             for i in network.injections.values()
         ],
+        "gaps": [
+            {
+                "name": j.name,
+                "a": _encode_target(j.a),
+                "b": _encode_target(j.b),
+                "rule": j.rule.to_dict(),
+                "g": _encode(j.g),
+                "state": j.state,
+                "into": j.into,
+            }
+            for j in network.gaps.values()
+        ],
+        "couplings": [
+            {
+                "name": c.name,
+                "pre": _encode_target(c.pre),
+                "post": _encode_target(c.post),
+                "rule": c.rule.to_dict(),
+                "signal": c.signal,
+                "weight": _encode(c.weight),
+                "delay": _encode(c.delay),
+                "interval": c.interval,
+                "into": c.parameter,
+            }
+            for c in network.couplings.values()
+        ],
     }
 
 
@@ -99,6 +125,19 @@ def fill_network(network: Network, data: Mapping[str, Any]) -> None:
             i["parameter"],
             name=i["name"],
         )
+    for j in data.get("gaps", ()):
+        _fill_sides(network, network.gap_junctions, j, ("a", "b"))
+    for c in data.get("couplings", ()):
+        _fill_sides(network, network.couple, c, ("pre", "post"))
+
+
+def _fill_sides(
+    network: Network, add: Callable[..., Any], data: Mapping[str, Any], sides: tuple[str, str]
+) -> None:
+    """Call a method that takes two sides, a rule and options."""
+    targets = (_decode_target(network, data[side]) for side in sides)
+    options = {k: _decode(v) for k, v in data.items() if k not in (*sides, "rule")}
+    add(*targets, rule_from_dict(data["rule"]), **options)
 
 
 def _encode(value: Any) -> Any:
