@@ -223,6 +223,8 @@ def test_real_aedat4():
 def test_errors_of_use(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no such file"):
         f.read_events(tmp_path / "none.bin")
+    with pytest.raises(FileNotFoundError, match="that is a folder; give one of its files"):
+        f.read_events(tmp_path)
     (tmp_path / "a.bin").write_bytes(b"")
     assert len(f.read_nmnist(tmp_path / "a.bin")) == 0
     for size in ((34,), (0, 34), (34, 1 << 16), ("a", 3)):

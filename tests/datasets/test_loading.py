@@ -24,7 +24,7 @@ from neurosim.datasets import (
 )
 from neurosim.datasets.sets.base import Dataset
 from neurosim.datasets.transforms import Compose, DropEvents, TimeJitter, ToFrames, Transform
-from neurosim.errors import ParameterError
+from neurosim.errors import ParameterError, ParameterWarning
 
 DROP = DropEvents(probability=0.3)
 
@@ -501,12 +501,31 @@ def test_any_sequence_can_be_loaded():
         ({"batch_size": 0}, "batch_size = 0: a whole number >= 1"),
         ({"workers": -1}, "workers = -1"),
         ({"prefetch": 0}, "prefetch = 0"),
+        ({"workers": None}, "workers = None: a whole number >= 0"),
+        ({"seed": None}, "seed = None: a whole number is needed"),
         ({"data": []}, "no recordings"),
     ],
 )
 def test_wrong_loaders(options, message):
     with pytest.raises(ParameterError, match=message):
         loader(**({"data": Small(), "batch_size": 2, "collate": pack} | options))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_torchs_collation_of_events_is_explained(workers):
+    wrong = torch.utils.data.default_collate
+    batches = loader(Small(), 4, collate=wrong, workers=workers)
+    with pytest.raises(ParameterError, match=r"default_collate.* makes no batches of events.*Give"):
+        next(iter(batches))
+
+
+def test_milliseconds_for_microseconds():
+    collate = collate_dense(sensor_size=(8, 1, 1), time_step=1, n_steps=1)
+    with pytest.warns(ParameterWarning, match=r"after 1 steps of 1 us.*for 10 ms write 10_000"):
+        assert not collate([(make_events(t=[1, 2], x=[0, 0]), 0)])[0].any()
+    empty = make_events(t=[], x=[])
+    collate([(empty, 0)])  # nothing was cut off
+    collate([(empty, 0), (make_events(t=[0, 9], x=[0, 0]), 0)])  # not all of it
 
 
 def test_subsets_and_caches_pass_the_generator_on(tmp_path):

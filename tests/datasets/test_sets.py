@@ -121,6 +121,34 @@ def test_hashes_are_of_the_right_files():
     assert {len(s) for s in sums} == {32, 64}
 
 
+def test_a_root_that_is_no_folder(tmp_path):
+    file = tmp_path / "train-images-idx3-ubyte"
+    write_idx(file, np.zeros((3, 28, 28)))
+    for download in (False, True):
+        with pytest.raises(ParameterError, match=r"MNIST: root = .* is a file; give the folder"):
+            MNIST(file, download=download)
+    with pytest.raises(ParameterError, match="SHD: root = None; the path of a folder is needed"):
+        SHD(None)
+
+
+def test_a_broken_download_says_what_to_do(tmp_path):
+    write_idx(tmp_path / "train-images-idx3-ubyte.gz", np.zeros((3, 28, 28)))
+    write_idx(tmp_path / "train-labels-idx1-ubyte.gz", np.zeros(3))
+    file = tmp_path / "train-images-idx3-ubyte.gz"
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(FileFormatError, match=r"images.*gzip.*delete this file of MNIST and fetch"):
+        MNIST(tmp_path)
+    (tmp_path / "shd_train.h5").write_bytes(b"<html>")
+    with pytest.raises(FileFormatError, match=r"shd_train\.h5 cannot.*delete this file of SHD"):
+        SHD(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["transform", "target_transform"])
+def test_transforms_are_functions(tmp_path, name):
+    with pytest.raises(ParameterError, match=f"SpokenDigits: {name} = 'frames' cannot be called"):
+        datasets.SpokenDigits("test", **{name: "frames"})
+
+
 # ---- N-MNIST
 
 
@@ -147,6 +175,8 @@ def test_incomplete_nmnist(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"NMNIST: Train not found.*Train/0/\*\.bin"):
         NMNIST(tmp_path)
     make_nmnist(tmp_path)
+    with pytest.raises(FileNotFoundError, match=rf"They are in {tmp_path}: give that as root"):
+        NMNIST(tmp_path / "Test", "test")
     for file in (tmp_path / "Test" / "4").iterdir():
         file.unlink()
     with pytest.raises(FileFormatError, match=r"Test/4 has no file \*\.bin"):
@@ -277,6 +307,8 @@ def test_shd(tmp_path):
     np.testing.assert_array_equal(same[2][0], recordings[2])
     with pytest.raises(ParameterError, match="groups = 64 does not divide the 700"):
         SHD(tmp_path, "test", groups=64)
+    with pytest.raises(ParameterError, match=r"groups = 3\.5: a whole number"):
+        SHD(tmp_path, "test", groups=3.5)
     with pytest.raises(FileNotFoundError, match=r"SHD: shd_train\.h5 not found"):
         SHD(tmp_path)
 

@@ -41,7 +41,8 @@ class Source:
         self.path = Path(path)
         self.kind = kind
         if not self.path.is_file():
-            raise FileNotFoundError(f"{path}: there is no such file.")
+            found = "that is a folder; give one of its files" if self.path.is_dir() else None
+            raise FileNotFoundError(f"{path}: {found or 'there is no such file'}.")
         empty = self.path.stat().st_size == 0
         self.data: NDArray[np.uint8] = (
             np.empty(0, np.uint8) if empty else np.asarray(np.memmap(self.path, np.uint8, "r"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from neurosim.datasets.transforms.base import (
     need_size,
     need_whole,
 )
-from neurosim.errors import ParameterError, require
+from neurosim.errors import ParameterError, ParameterWarning, require
 
 #: More values than this in a batch are a forgotten time_step or a clock that starts far from 0.
 LARGEST_BATCH = 2**31
@@ -122,6 +123,14 @@ class _Grid:
             )
         rows = np.concatenate([s * len(placed) + b for b, (s, _, _) in enumerate(placed)])
         columns = np.concatenate([column for _, column, _ in placed])
+        if rows.size == 0 and any(len(events) for events in recordings):
+            warnings.warn(
+                f"{self.owner}: every event of the batch comes after {n_steps} steps of "
+                f"{self.time_step} us, so that the batch is empty. time_step is in microseconds: "
+                "for 10 ms write 10_000.",
+                ParameterWarning,
+                stacklevel=4,
+            )
         return rows * math.prod(shape) + columns, full, lengths
 
     def _place(self, events: Any) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -58,7 +59,8 @@ def loader(
     Raises
     ------
     ParameterError
-        If there are no recordings, or a number is not whole and large enough.
+        If there are no recordings, or a number is not whole and large enough; when batches are
+        made, if `collate` cannot take events.
     MissingPackageError
         If torch is not installed.
 
@@ -79,15 +81,8 @@ def loader(
     >>> x.shape, len(batches), batches.epoch
     (torch.Size([100, 44, 70]), 5, 1)
     """
-    for name, value, least in (
-        ("batch_size", batch_size, 1),
-        ("workers", workers, 0),
-        ("prefetch", prefetch, 1),
-    ):
-        if isinstance(value, bool) or value != int(value) or value < least:
-            raise ParameterError(
-                f"loader: {name} = {value!r}: a whole number >= {least} is needed."
-            )
+    _check_whole(batch_size=(batch_size, 1), workers=(workers, 0), prefetch=(prefetch, 1))
+    _check_whole(seed=(seed, None))
     if len(data) == 0:
         raise ParameterError(f"loader: {data!r} has no recordings.")
     torch = require("torch", "train", "loader")
@@ -96,7 +91,7 @@ def loader(
         torch.utils.data.DataLoader(
             _Keyed(data, seed),
             batch_sampler=batches,
-            collate_fn=collate,
+            collate_fn=functools.partial(_collated, collate),
             num_workers=int(workers),
             pin_memory=pin_memory,
             persistent_workers=workers > 0,
@@ -249,9 +244,24 @@ def _global_generators(seed: int) -> Iterator[None]:
         own.set_state(before[2])
 
 
-def _check_whole(**numbers: tuple[int, int]) -> None:
+def _collated(collate: Callable[[list[Any]], Any], items: list[Any]) -> Any:
+    """Return the batch; say what to take for events where the collator takes no such arrays."""
+    try:
+        return collate(items)
+    except TypeError as error:
+        recording = items[0][0] if isinstance(items[0], tuple) else items[0]
+        if getattr(recording, "dtype", np.dtype(float)).names is None:
+            raise
+        raise ParameterError(
+            f"loader: collate = {collate!r} makes no batches of events ({error}). Give "
+            "collate_dense(sensor_size=data.sensor_size, time_step=10_000) or collate_events(...)."
+        ) from error
+
+
+def _check_whole(**numbers: tuple[Any, int | None]) -> None:
     for name, (value, least) in numbers.items():
-        if isinstance(value, bool) or value != int(value) or value < least:
-            raise ParameterError(
-                f"loader: {name} = {value!r}: a whole number >= {least} is needed."
-            )
+        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        whole = number and np.isfinite(value) and value == int(value)
+        if not whole or (least is not None and value < least):
+            bound = "" if least is None else f" >= {least}"
+            raise ParameterError(f"loader: {name} = {value!r}: a whole number{bound} is needed.")

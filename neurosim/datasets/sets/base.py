@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import operator
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from neurosim.datasets.sets.remote import Piece, locate
 from neurosim.datasets.transforms.base import Transform
 from neurosim.datasets.transforms.compose import Compose
-from neurosim.errors import ParameterError, unknown_name
+from neurosim.errors import FileFormatError, ParameterError, unknown_name
 
 
 class Recordings(abc.ABC):
@@ -89,6 +90,11 @@ class Dataset(Recordings):
     files : tuple of Path
         The files that are read; part of `describe`.
 
+    Raises
+    ------
+    ParameterError
+        If a transform cannot be called.
+
     Attributes
     ----------
     targets : (n,) int64
@@ -107,6 +113,12 @@ class Dataset(Recordings):
         options: dict[str, Any],
         files: tuple[Path, ...],
     ) -> None:
+        for name, change in (("transform", transform), ("target_transform", target_transform)):
+            if change is not None and not callable(change):
+                raise ParameterError(
+                    f"{type(self).__name__}: {name} = {change!r} cannot be called; a transform of "
+                    "neurosim.datasets or a function is needed."
+                )
         self.targets: NDArray[np.int64] = np.asarray(targets, np.int64)
         self.sensor_size = sensor_size
         self.classes = classes
@@ -190,6 +202,17 @@ class FileSet(Dataset):
         Fetch and unpack what is missing.
     transform, target_transform : callable, optional
         See `Dataset`.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such split.
+    ParameterError
+        If `root` is no path, or that of a file where a folder is needed.
+    FileNotFoundError
+        If files are missing and not downloaded.
+    FileFormatError
+        If a file is damaged.
     """
 
     splits: tuple[str, ...] = ("train", "test")
@@ -204,8 +227,17 @@ class FileSet(Dataset):
         transform: Callable[..., Any] | None = None,
         target_transform: Callable[[int], Any] | None = None,
     ) -> None:
-        check_option(type(self).__name__, "split", split, self.splits)
-        targets, files = self._open(Path(root), split, download)
+        owner = type(self).__name__
+        check_option(owner, "split", split, self.splits)
+        if not isinstance(root, str | os.PathLike):
+            raise ParameterError(f"{owner}: root = {root!r}; the path of a folder is needed.")
+        try:
+            targets, files = self._open(Path(root), split, download)
+        except FileFormatError as error:
+            raise FileFormatError(
+                f"{str(error).removesuffix('.')}. If a download broke off, delete this file of "
+                f"{owner} and fetch it again (download=True)."
+            ) from error
         super().__init__(
             targets,
             sensor_size=self.sensor_size,
@@ -244,9 +276,11 @@ def grouping(owner: str, channels: int, groups: int) -> int:
     Raises
     ------
     ParameterError
-        If `groups` does not divide the number of channels.
+        If `groups` is no whole number or does not divide the number of channels.
     """
-    if isinstance(groups, bool) or groups < 1 or channels % groups:
+    if isinstance(groups, bool) or not isinstance(groups, int | np.integer):
+        raise ParameterError(f"{owner}: groups = {groups!r}: a whole number is needed.")
+    if groups < 1 or channels % groups:
         divisors = ", ".join(str(n) for n in range(1, channels + 1) if channels % n == 0)
         raise ParameterError(
             f"{owner}: groups = {groups!r} does not divide the {channels} channels. "

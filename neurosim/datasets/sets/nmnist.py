@@ -160,7 +160,8 @@ def _arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
             arrays = {name: file[name] for name in names}
     except Exception as error:  # zip, npy and zlib each raise their own
         raise FileFormatError(
-            f"{path} is damaged or no npz file with the arrays {', '.join(names)} ({error})."
+            f"{path} is damaged or no npz file with the arrays {', '.join(names)} ({error}). If it "
+            "was copied or fetched, do so again."
         ) from error
     n, events = arrays["labels"].size, arrays["t"].size
     offsets = arrays["offsets"]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from neurosim.errors import FileFormatError
+from neurosim.errors import FileFormatError, ParameterError
 from neurosim.io.download import download
 
 _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError)
@@ -67,12 +67,18 @@ def locate(
 
     Raises
     ------
+    ParameterError
+        If `root` is a file.
     FileNotFoundError
         If pieces are missing and not to be fetched.
     DownloadError, FileFormatError
         If one cannot be fetched or unpacked.
     """
     root = Path(root)
+    if root.is_file():
+        raise ParameterError(
+            f"{owner}: root = {str(root)!r} is a file; give the folder that holds: {layout}."
+        )
     found = [_present(root, piece) for piece in pieces]
     if fetch:
         for i, piece in enumerate(pieces):
@@ -82,8 +88,10 @@ def locate(
     if missing:
         names = ", ".join(piece.names[0] for piece in missing[:5])
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        above = all(_present(root.parent, piece) for piece in missing)
+        hint = f" They are in {root.parent}: give that as root." if above else ""
         raise FileNotFoundError(
-            f"{owner}: {names}{more} not found in {root}. Expected there: {layout}. Give the "
+            f"{owner}: {names}{more} not found in {root}.{hint} Expected there: {layout}. Give the "
             f"folder that holds these, or download=True, or fetch {missing[0].urls[0]} by hand, "
             f"save it as {root / missing[0].file} and give download=True to unpack it."
         )
