@@ -269,7 +269,7 @@ def _scan(matrix: np.ndarray) -> _Scan:
     words = np.empty((n_rows, -(-n // WORD)), np.uint64)
     ptr, others = np.zeros(n_rows + 1, np.int64), np.empty(blocks, np.uint64)
     counts = ptr[1:]
-    run_blocks(sparse.scan, blocks, matrix.size // 16, _ROWS, matrix, words, counts, others)
+    run_blocks(sparse.scan, blocks, matrix.size // 4, _ROWS, matrix, words, counts, others)
     np.cumsum(counts, out=counts)
     return _Scan(matrix, words, ptr, bool(others.any()))
 
