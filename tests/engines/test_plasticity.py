@@ -33,8 +33,8 @@ class eligible(SynapseModel):
         dc/dt = -c/tau_c : 1
         dw/dt = c*n/tau_n - 0.2*c/tau_n : 1
     """
-    on_pre = "c -= A*y; x += 1; hits += where(random < 0.5, 1, 0)"
-    on_post = "c += A*x*(1 + z); y += 1; z += 0.5"
+    on_pre = "c -= A*y; x += 1; hits += where(random < 0.5, 1, 0); w += 0.1*(random + hits/50)"
+    on_post = "c += A*x*(1 + z); y += 1; z += 0.5; w -= 0.2*random"
     on_modulator = "n += 1; w += 0.01*c"
     bounds = ("0", "90")
 
@@ -146,3 +146,65 @@ def test_random_networks(
     reference = run(net, record, "reference", whole)
     cpu = run(net, record, ns.CPU(threads=2), times)
     same(reference, cpu, exact=False)
+
+
+@pytest.mark.parametrize("name", ["stdp", "triplet", "short term", "everything", "scaled"])
+@pytest.mark.parametrize("engine", ["cpu", "reference"])
+def test_checkpoint(name: str, engine: str, tmp_path: Any) -> None:
+    """A run that was saved and loaded, with other threads or another engine, goes on the same."""
+    net, record = plastic_network(RULES[name], delays=(0.3, 3.0))
+    first = ns.CPU(threads=2, strategy="clock") if engine == "cpu" else "reference"
+    whole = run(net, record, first, (90.0,))
+    sim = ns.Simulation(net, dt=0.1, seed=3, record=record, engine=first)
+    sim.run(52.7)
+    sim.save(tmp_path / "state.h5")
+    for second in (ns.CPU(threads=3, strategy="clock"), "reference"):
+        exact = engine == "cpu" and second != "reference"
+        loaded = ns.Simulation.load(tmp_path / "state.h5", engine=second)
+        loaded.run(37.3)
+        spikes = {k: (s.times, s.ids) for k, s in loaded.results.spikes.items()}
+        same(whole, (spikes, loaded.weights("plastic")), exact=exact)
+    sim.run(37.3)  # saving changed nothing
+    same(whole, ({k: (s.times, s.ids) for k, s in sim.results.spikes.items()},
+                 sim.weights("plastic")), exact=True)  # fmt: skip
+
+
+def test_reset() -> None:
+    """A reset forgets traces and spikes on their way; weights stay."""
+    net, record = plastic_network(RULES["triplet"])
+    runs = []
+    for engine in (ns.CPU(threads=2), "reference"):
+        sim = ns.Simulation(net, dt=0.1, seed=3, record=record, engine=engine)
+        sim.run(60.0)
+        before = sim.weights("plastic").weight
+        sim.reset()
+        np.testing.assert_array_equal(sim.weights("plastic").weight, before)
+        sim.run(60.0)
+        spikes = {k: (s.times, s.ids) for k, s in sim.results.spikes.items()}
+        runs.append((spikes, sim.weights("plastic")))
+    same(*runs, exact=False)
+
+
+def test_recorded_weights() -> None:
+    """Weights over time, the last of them those at the end; recording changes nothing."""
+    net, record = plastic_network(RULES["stdp"])
+    plain = run(net, record, ns.CPU(threads=2), (100.0,))
+    item = ns.Weights(net.projections["plastic"], interval=12.5)
+    results = ns.simulate(net, 100.0, seed=3, record=[*record, item], engine=ns.CPU(threads=2))
+    traces = results.weights["plastic"]
+    np.testing.assert_allclose(traces.times, 12.5 * np.arange(1, 9))
+    np.testing.assert_array_equal(traces.values[-1], plain[1].weight)
+    np.testing.assert_array_equal(traces.values[-1], traces.weight)
+    early = run(net, record, "reference", (25.0,))
+    np.testing.assert_allclose(traces.values[1], early[1].weight, rtol=1e-9)
+
+
+def test_histories_that_fill_up() -> None:
+    """Fast targets and silent sources: weights catch up in sweeps and stay right."""
+    net = ns.Network()
+    cells = net.population(4, M.iaf_psc_delta(t_ref=0.1, I_e=3000.0), name="cells")
+    quiet = net.population(1, M.spike_source(times=[5.0, 480.0], ids=[0, 0]), name="quiet")
+    net.connect(quiet, cells, weight=10.0, delay=2.0, synapse=M.stdp(Wmax=20.0), name="plastic")
+    runs = [run(net, [ns.Spikes(cells)], e, (500.0,)) for e in (ns.CPU(threads=2), "reference")]
+    assert runs[0][0]["cells"][0].size > 1200
+    same(*runs, exact=False)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neurosim.engines.cpu import plastic_state
 from neurosim.engines.cpu.kernels import layout as L
+from neurosim.engines.cpu.storage import ranks
 from neurosim.lower.sleep import advanced, sleep_of
 
 if TYPE_CHECKING:
@@ -46,7 +48,20 @@ def state_of(runner: CpuRunner) -> dict[str, Any]:
         "reached": runner.reached(),
         "window": dict(runner.window),
         "window_start": runner.window_start,
+        "samples": dict(runner.signals.samples),
+        "plastic": {
+            name: plastic_state.state_of(
+                [t.plastic[name] for t in runner.threads], _ranks(runner, name), runner.step
+            )
+            for name in runner.rules
+        },
     }
+
+
+def _ranks(runner: CpuRunner, name: str) -> list[np.ndarray]:
+    bundle = runner.threads[0].plastic[name].bundle
+    c = bundle.connections[0]
+    return ranks(bundle.parts, c.spec, c.post, runner.parts)
 
 
 def _view(runner: CpuRunner, thread: Thread, index: int) -> np.ndarray:
@@ -78,6 +93,9 @@ def restore(runner: CpuRunner, state: Mapping[str, Any]) -> None:
             mine = (neuron >= lo) & (neuron < lo + n)
             view = _view(runner, thread, index)
             view[slot[mine], receptor[mine], neuron[mine] - lo] = amount[mine]
+    for name in runner.rules:
+        for thread, rank in zip(runner.threads, _ranks(runner, name), strict=True):
+            plastic_state.restore(thread.plastic[name], rank, state["plastic"][name], step)
     for index, saved in state["populations"].items():
         slept = bool(state["event"].get(index))
         _, _, sleep = runner.kernels[index]

@@ -490,14 +490,17 @@ class PlasticityEmitter:
         return self._function("UPDATE", "sweep(table, source, step)",
                               [*self._open_table(), *self._rows(body, after)])  # fmt: skip
 
-    def read(self) -> Lines:
-        """Return the kernel that writes what weights are at a step: int64 f(table, out, step)."""
-        body = [*self._open_synapse(), *self._evolve("step"),
-                "store(now_, k, REAL(copysign(v_w, stored)))" if self.signed
-                else "store(now_, k, v_w)"]  # fmt: skip
-        return self._function("UPDATE", "read(table, out, step)", [
-            *self._open_table(), "now_ = view(out, size, REAL)", *self._rows(body, []),
-        ])  # fmt: skip
+    def read(self, name: str) -> Lines:
+        """Return the kernel that writes what a state (or `w`) is: int64 f(table, out, step)."""
+        value = f"v_{name}"
+        if name == WEIGHT and self.signed:
+            value = "REAL(copysign(v_w, stored))"
+        body = [*self._open_synapse(), *self._evolve("step"), f"store(now_, k, {value})"]
+        return self._function(
+            "UPDATE",
+            f"read_{name}(table, out, step)",
+            [*self._open_table(), "now_ = view(out, size, REAL)", *self._rows(body, [])],
+        )
 
     def interval(self) -> Lines:
         """Return the kernel of the interval event: int64 f(table, totals, step)."""
@@ -627,7 +630,7 @@ class PlasticityEmitter:
         """Return the module's source; afterwards `numbers` are the arguments of the kernels."""
         parts = [*self.update(), *self.sweep(), *self.post_hook()]
         if self.evolving:
-            parts += self.read()
+            parts += [line for name in (WEIGHT, *self.plan.states) for line in self.read(name)]
         if self.plan.interval:
             parts += [*self.interval(), *self.total()]
         if self.plan.spec.uses_modulator:

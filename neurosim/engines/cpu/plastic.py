@@ -11,6 +11,7 @@ import numpy as np
 from neurosim.engines.cpu.compile import load
 from neurosim.engines.cpu.emit_plastic import PlasticityEmitter
 from neurosim.engines.cpu.kernels import layout as L
+from neurosim.engines.cpu.storage import ranks
 from neurosim.lower.plan import ConnectionPlan, Plan
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class PlasticPart:
         self._synapse_columns(runner, post)
         self._histories(runner, thread, post)
         self._modulator(runner)
+        self.begin()
         row[L.B_PLASTIC] = self.table.ctypes.data
         row[L.B_UPDATE_FN], row[L.B_SWEEP_FN] = rule.address("update"), rule.address("sweep")
         row[L.B_MODULATE_FN] = rule.address("modulate")
@@ -122,9 +124,14 @@ class PlasticPart:
             L.X_SCRATCH, np.zeros(0 if plan.transmits_weight else longest, self.dtype)
         )
         if self.rule.uses_random:
-            self.random = self._set(L.X_RANDOM, np.zeros(size, np.uint32))
-            self._set(L.X_ROUNDS, np.zeros(n_sources, np.int32))
+            self._set(L.X_RANDOM, self.ranks(runner).astype(np.uint32))
+            self.rounds = self._set(L.X_ROUNDS, np.zeros(n_sources, np.int32))
             x[L.X_KEY0], x[L.X_KEY1] = plan.key
+
+    def ranks(self, runner: CpuRunner) -> np.ndarray:
+        """Return the place of each synapse in the order of results."""
+        c = self.rule.connection
+        return ranks(self.bundle.parts, c.spec, c.post, runner.parts)[self.me]
 
     def _histories(self, runner: CpuRunner, thread: Thread, post: int) -> None:
         plan, x = self.plan, self.table
@@ -144,11 +151,7 @@ class PlasticPart:
             L.X_HISTORY, np.zeros((self.n, capacity, self.rule.record), self.dtype)
         )
         self.counts = self._set(L.X_COUNTS, np.ones(self.n, np.int32))
-        self._set(L.X_SWEPT, np.ones(self.n, np.int32))
-        self.steps[:, 0] = LONG_AGO
-        self.history[:, 0, 1 : 1 + len(plan.traces["postsynaptic"])] = [
-            t.init for t in plan.traces["postsynaptic"]
-        ]
+        self.swept = self._set(L.X_SWEPT, np.ones(self.n, np.int32))
         if post in thread.blocks:
             x[L.X_BLOCK] = thread.blocks[post].table.ctypes.data
         x[L.X_SAMPLE_SLOTS] = longest + runner.stride + 1
@@ -173,13 +176,11 @@ class PlasticPart:
         most = 64 * n if runner.plan.populations[plan.modulator].kind == "poisson" else n
         window = most * runner.stride
         capacity = 1 << (4 * (window + most * (plan.modulator_delay + 1)) + 64).bit_length()
-        self._set(L.X_M_STEPS, np.full(capacity, LONG_AGO, np.int64))
+        self.m_steps = self._set(L.X_M_STEPS, np.full(capacity, LONG_AGO, np.int64))
         traces = plan.traces["modulator"]
         values = np.zeros((capacity, max(1, len(traces))), self.dtype)
-        values[0, : len(traces)] = [t.init for t in traces]
-        self._set(L.X_M_VALUES, values)
+        self.m_values = self._set(L.X_M_VALUES, values)
         x[L.X_M_CAPACITY], x[L.X_M_LIMIT] = capacity, capacity - 2 - window
-        x[L.X_M_COUNT] = x[L.X_M_SWEPT] = 1
         x[L.X_M_DELAY], x[L.X_M_N] = plan.modulator_delay, n
         member = np.ones(n, np.uint8)
         if plan.modulator_ids is not None:
@@ -204,8 +205,40 @@ class PlasticPart:
         if not self.rule.evolving:
             return self.synapses.weight
         out = np.empty_like(self.synapses.weight)
-        self.call("read", out.ctypes.data, step)
+        self.call("read_w", out.ctypes.data, step)
         return out
+
+    def states_now(self, state: int, step: int) -> np.ndarray:
+        """Return a state of the synapses as it is at a step, after `weights_now`."""
+        out = np.empty_like(self.states[state])
+        self.call(f"read_{self.plan.states[state]}", out.ctypes.data, step)
+        return out
+
+    def reset(self, step: int) -> None:
+        """Forget traces and what is on its way at a step; weights and states stay as they are."""
+        weights = self.weights_now(step)
+        if self.rule.evolving:
+            states = [self.states_now(j, step) for j in range(len(self.states))]
+            for old, new in zip(self.states, states, strict=True):
+                old[:] = new
+        assert self.synapses.weight is not None
+        self.synapses.weight[:] = weights
+        for j, t in enumerate(self.plan.traces["presynaptic"]):
+            self.pre[j] = t.init
+        self.last[:] = step
+        self.begin()
+
+    def begin(self) -> None:
+        """Let the histories begin with an event of long ago."""
+        self.counts[:] = self.swept[:] = 1
+        self.steps[:, 0] = LONG_AGO
+        posts = self.plan.traces["postsynaptic"]
+        self.history[:, 0, 1 : 1 + len(posts)] = [t.init for t in posts]
+        if self.plan.modulator is not None:
+            modulators = self.plan.traces["modulator"]
+            self.m_steps[0] = LONG_AGO
+            self.m_values[0, : len(modulators)] = [t.init for t in modulators]
+            self.table[L.X_M_COUNT] = self.table[L.X_M_SWEPT] = 1
 
     def interval(self, step: int) -> None:
         """Run the interval event of a step."""

@@ -14,6 +14,7 @@ from neurosim.engines.base import Runner
 from neurosim.engines.cpu import checkpoint
 from neurosim.engines.cpu.codegen import generate
 from neurosim.engines.cpu.compile import load
+from neurosim.engines.cpu.couplings import GapExchange, Signals, may_stop
 from neurosim.engines.cpu.kernels import layout as L
 from neurosim.engines.cpu.kernels.driver import run_thread
 from neurosim.engines.cpu.options import CPU, LONGEST_STRIDE
@@ -94,6 +95,13 @@ class CpuRunner(Runner):
         self._reached_before: dict[int, int] = {}
         self.event: dict[int, bool] = {}
         self._choose_first_strategies()
+        self._real = np.zeros(0, self.dtype)
+        self._unrecorded = np.zeros((0, L.R_COLUMNS), np.int64)
+        self.gaps = None
+        if plan.gaps is not None:
+            self.gaps = GapExchange(plan.gaps, self.threads, self._real)
+        self.signals = Signals(plan, self.threads)
+        self.signals.update(0)
         self.seconds["compile"] = compiled - started
         self.seconds["build"] = time.perf_counter() - compiled
 
@@ -117,7 +125,7 @@ class CpuRunner(Runner):
         sleep = sleep_of(p.model) if self.options.strategy != "clock" else None
         watched = self._watched(p.index)
         if sleep is not None and watched:
-            sleep = f"projection {watched!r} reads its states in every step"
+            sleep = watched
         if isinstance(sleep, str):
             if self.options.strategy == "event":
                 raise ModelError(
@@ -131,13 +139,13 @@ class CpuRunner(Runner):
         return kernel, load(p.model.spec.name, kernel.source), sleep
 
     def _watched(self, population: int) -> str | None:
-        """Return the name of a plastic projection that reads states of a population."""
+        """Return why a population must be stepped in every step, or None."""
         for name, rule in self.rules.items():
             plan = rule.connection.plasticity
             if rule.connection.post == population and plan is not None:
                 if plan.sampled or plan.at_spike or plan.spec.post_event is not None:
-                    return name
-        return None
+                    return f"projection {name!r} reads its states in every step"
+        return self.plan.stepped_for(population)
 
     # ---- strategies
 
@@ -257,21 +265,20 @@ class CpuRunner(Runner):
         """Run some steps, at most to step `last`."""
         until = min(last, self._step + self._chunk, next_decision(self._step))
         until = min(until, self._step + min(t.records.room() for t in self.threads))
+        change = self.signals.next_change(self._step)
+        until = min(until, change)
         if self._compiling is not None:
             self._compiling.join()
             self._compiling = None
         started = time.perf_counter()
         first = self._step
-        self._shared[:] = 0
-        arguments = [self._arguments(t, first + 1, until) for t in self.threads]
-        futures = [self._pool.submit(run_thread, *a) for a in arguments[1:]] if self._pool else []
-        self._step = int(run_thread(*arguments[0]))
-        for future in futures:
-            future.result()
-        failed = self._shared[L.H_FAILED :]
-        self._step = int(failed[failed > 0].min(initial=self._step))
-        self._next_due = int(self._shared[L.H_NEXT])
+        if self.gaps is None:
+            self._drive(until)
+        else:
+            self._drive_coupled(self.gaps, until)
         self._check_failures()
+        if self._step == change:
+            self.signals.update(change)
         elapsed = time.perf_counter() - started
         self.seconds["run"] += elapsed
         if until - first == self._chunk and elapsed < _CHUNK_SECONDS / 2:
@@ -280,6 +287,30 @@ class CpuRunner(Runner):
             self._chunk //= 2
         if self.options.strategy == "auto" and self._step == next_decision(first):
             self._reconsider()
+
+    def _drive(self, until: int, *, recording: bool = True) -> None:
+        """Let all threads run up to a step, or less far if one has to stop."""
+        self._shared[:] = 0
+        first = self._step + 1
+        arguments = [self._arguments(t, first, until, recording) for t in self.threads]
+        futures = [self._pool.submit(run_thread, *a) for a in arguments[1:]] if self._pool else []
+        self._step = int(run_thread(*arguments[0]))
+        for future in futures:
+            future.result()
+        failed = self._shared[L.H_FAILED :]
+        self._step = int(failed[failed > 0].min(initial=self._step))
+        self._next_due = int(self._shared[L.H_NEXT])
+
+    def _drive_coupled(self, gaps: GapExchange, until: int) -> None:
+        """Run step by step, with half a step of the gap junctions before and after each."""
+        while self._step < until:
+            gaps.half_step(self._step + 1)
+            self._drive(self._step + 1, recording=False)
+            if not (self._shared[L.H_FAILED :] > 0).any():
+                gaps.half_step(self._step)
+            gaps.record(self.threads, self._step)
+            if may_stop(self._shared):
+                return
 
     def _skip_silence(self, last: int) -> None:
         """Go to the step before the next one at which anything happens, at most to `last`.
@@ -299,10 +330,11 @@ class CpuRunner(Runner):
             if self.window == before:
                 self._step, self.window_start = quiet, last_decision(quiet)
 
-    def _arguments(self, t: Thread, first: int, last: int) -> tuple[Any, ...]:
+    def _arguments(self, t: Thread, first: int, last: int, recording: bool) -> tuple[Any, ...]:
+        recordings = t.records.table if recording else self._unrecorded
         return (
             t.me, len(self.threads), first, last, 0, t.pops, t.bundles, t.segments, t.constants,
-            t.tables.given, t.records.table, t.features, t.ring, self.parts.bits, self.slots,
+            t.tables.given, recordings, t.features, t.ring, self.parts.bits, self.slots,
             self.stride, t.pending, self._buffers, self._totals, self._counts, t.positions,
             self._shared, self._due, t.reserve, *t.spikes, t.n_spikes,
         )  # fmt: skip
@@ -432,6 +464,7 @@ class CpuRunner(Runner):
         self._next_due = 0
         for t in self.threads:
             t.reset(self._step, self.event)
+        self.signals.reset(self._step)
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a saved state."""
@@ -444,4 +477,5 @@ class CpuRunner(Runner):
         self.window_start = int(state.get("window_start", self._step))
         for t in self.threads:
             t.tables.seek(self._step)
+        self.signals.restore(state.get("samples", {}), self._step)
         self._note_dense_bundles()

@@ -100,6 +100,22 @@ def edges_of(
     return Edges(*columns).by_target()
 
 
+def ranks(
+    parts: Sequence[ThreadSynapses], spec: ConnectionSpec, target: int, partition: Partition
+) -> list[I64]:
+    """Return the place of every stored synapse in the order of `edges_of`, for each thread.
+
+    For a bundle of one projection, whose synapses are stored row by row.
+    """
+    pieces = [_decode(part, 0, spec, target, partition, t) for t, part in enumerate(parts)]
+    pre, post, _, delay, _ = (np.concatenate(column) for column in zip(*pieces, strict=True))
+    order = np.lexsort((delay, post, pre))
+    rank = np.empty(order.size, np.int64)
+    rank[order] = np.arange(order.size)
+    ends = np.cumsum([part.packed.size for part in parts])
+    return np.split(rank, ends[:-1])
+
+
 def _decode(
     part: ThreadSynapses,
     number: int,

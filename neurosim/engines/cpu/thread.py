@@ -198,6 +198,8 @@ class Thread:
         for inbox in self.inboxes.values():
             inbox.n_events[:] = 0
             inbox.n_touched[:] = 0
+        for part in self.plastic.values():
+            part.reset(step)
         for p, block in self.blocks.items():
             block.reset(step)
             if event[p]:

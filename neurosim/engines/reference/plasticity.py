@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from neurosim.engines.reference import plastic_state
 from neurosim.expressions import evaluate
 from neurosim.expressions.evaluate import exprel
 from neurosim.lower.connectivity import Edges
@@ -139,11 +140,11 @@ class PlasticSynapses:
         for t in self.post:
             self.before[t][slot] = self.post[t]
         for k in range(int(counts.max(initial=0))):
-            self.post = self._jumped("on_post", self.post, counts > k)
+            self.post = self.jumped("on_post", self.post, counts > k)
         for t in self.post:
             self.after[t][slot] = self.post[t]
 
-    def _jumped(self, event: str, traces: Values, chosen: Any) -> Values:
+    def jumped(self, event: str, traces: Values, chosen: Any) -> Values:
         """Return traces after the jumps of an event, where `chosen`."""
         env = dict(self.plan.values) | {f"{t}@0": v for t, v in traces.items()} | {"dt": self.dt}
         level = {"on_pre": "presynaptic", "on_post": "postsynaptic", "on_modulator": "modulator"}
@@ -167,7 +168,7 @@ class PlasticSynapses:
             at = (row[chosen], post[chosen])
             env |= {f"{s}_post": self.kept[s][at] for s in self.plan.at_spike}
             self._run("on_post", chosen, env, step, k)
-            before = self._jumped("on_post", before, count > k)
+            before = self.jumped("on_post", before, count > k)
 
     def _modulate(self, step: int, modulated: int) -> None:
         slots = self.waiting.size
@@ -176,7 +177,7 @@ class PlasticSynapses:
         for k in range(int(self.waiting[due % slots]) if due > 0 else 0):
             everyone = np.arange(self.shift.size)
             self._run("on_modulator", everyone, self._seen(step, everyone), step, k)
-            self.modulator = self._jumped("on_modulator", self.modulator, True)
+            self.modulator = self.jumped("on_modulator", self.modulator, True)
 
     def _seen(self, step: int, chosen: np.ndarray) -> Values:
         """Return the traces that synapses see now, without jumps of this step's target events."""
@@ -196,7 +197,7 @@ class PlasticSynapses:
             sent = np.broadcast_to(evaluate(self.plan.transmit, env), chosen.shape)
             where.append(chosen)
             amounts.append(sent * self.sign[chosen])
-            self.pre = self._jumped("on_pre", self.pre, np.arange(self.n_pre) == source)
+            self.pre = self.jumped("on_pre", self.pre, np.arange(self.n_pre) == source)
         return np.concatenate(where), np.concatenate(amounts)
 
     def _interval(self, step: int) -> None:
@@ -228,6 +229,26 @@ class PlasticSynapses:
         words = philox(self.number[chosen].astype(np.uint32), step & 0xFFFFFFFF,
                        number, round_, *self.plan.key)  # fmt: skip
         return uniform(words[0])
+
+    def reset(self) -> None:
+        """Forget traces and what is on its way; weights and states stay as they are."""
+        plan = self.plan
+        for level, traces in (("presynaptic", self.pre), ("postsynaptic", self.post)):
+            for t in plan.traces[level]:
+                traces[t.name][:] = t.init
+        self.modulator = {t.name: t.init for t in plan.traces["modulator"]}
+        for t, v in self.post.items():
+            self.before[t][:] = self.after[t][:] = v
+        self.events[:] = 0
+        self.waiting[:] = 0
+
+    def state(self, step: int) -> dict[str, Any]:
+        """Return everything that a continued run needs."""
+        return plastic_state.state_of(self, step)
+
+    def restore(self, saved: Mapping[str, Any], step: int) -> None:
+        """Take over a saved state."""
+        plastic_state.restore(self, saved, step)
 
     def edges_now(self) -> Edges:
         """Return the synapses with their weights as they are."""

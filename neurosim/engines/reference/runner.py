@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.engines.base import Runner
+from neurosim.engines.reference.couplings import Gaps, Signal
 from neurosim.engines.reference.neurons import Neurons
 from neurosim.engines.reference.plasticity import PlasticSynapses
 from neurosim.engines.reference.sources import given_counts, injected, poisson_counts
@@ -79,6 +80,9 @@ class ReferenceRunner(Runner):
         self.ring = {
             p.index: np.zeros((self.slots, len(p.receptors), p.n)) for p in plan.populations
         }
+        self.gaps = None if plan.gaps is None else Gaps(plan.gaps, self.neurons, plan.dt)
+        self.signals = {s.name: Signal(s, plan.dt) for s in plan.signals}
+        self._sample(0)
         self._recorded = sorted({s.target.population.index for s in plan.spikes})
         self._spikes: dict[int, list[tuple[int, np.ndarray]]] = {p: [] for p in self._recorded}
         self._states: list[list[np.ndarray]] = [[] for _ in plan.states]
@@ -102,6 +106,8 @@ class ReferenceRunner(Runner):
     def _one_step(self, step: int) -> None:
         plan = self.plan
         slot = step % self.slots
+        if self.gaps is not None:
+            self.gaps.half_step(step)
         for i in plan.inputs:
             counts = poisson_counts(i.process, step)
             np.add.at(self.ring[i.population][slot, i.receptor], i.ids, i.weight * counts)
@@ -117,12 +123,27 @@ class ReferenceRunner(Runner):
             where = (slots, edges.receptor[chosen], edges.post[chosen])
             np.add.at(self.ring[connection.plan.post], where, weights)
             self._counts["synaptic_events"] += chosen.size
+        if self.gaps is not None:
+            self.gaps.half_step(step)
+        self._sample(step)
         for p in self._recorded:
             self._spikes[p].append((step, spikes[p]))
         for k, record in enumerate(plan.states):
             if step % record.every == 0:
                 states = self.neurons[record.population].states
                 self._states[k].append(np.array([states[s][record.ids] for s in record.names]))
+
+    def _current(self, index: int, step: int) -> np.ndarray:
+        """Return the current into every neuron of a population during a step."""
+        current = injected(self.plan.injections, index, self.plan.populations[index].n, step)
+        for signal in self.signals.values():
+            if signal.plan.post == index:
+                current = current + signal.current(step)
+        return current
+
+    def _sample(self, step: int) -> None:
+        for signal in self.signals.values():
+            signal.sample(step, self.neurons[signal.plan.pre].states)
 
     def _plastic_step(
         self, c: ConnectionPlan, step: int, spikes: list[np.ndarray]
@@ -149,7 +170,7 @@ class ReferenceRunner(Runner):
         elif p.model is None:
             ids = np.repeat(np.arange(p.n), arrivals.sum(axis=0).astype(np.int64))
         else:
-            current = injected(self.plan.injections, index, p.n, step)
+            current = self._current(index, step)
             neurons = self.neurons[index]
             ids = neurons.step(step, arrivals, current)
             self._counts["neuron_updates"] += p.n
@@ -206,11 +227,13 @@ class ReferenceRunner(Runner):
                 index: {
                     "states": dict(n.states), "until": n.until, "substep": n.substep,
                     "last": np.full(n.model.n, self._step), "is_awake": np.zeros(n.model.n, bool),
-                    "injected": injected(self.plan.injections, index, n.model.n, self._step),
+                    "injected": self._current(index, self._step),
                 }
                 for index, n in self.neurons.items()
             },
             "arrivals": self._pending(),
+            "samples": {name: s.samples for name, s in self.signals.items()},
+            "plastic": {name: p.state(self._step) for name, p in self.plastic.items()},
         }  # fmt: skip
 
     def _pending(self) -> dict[int, tuple[np.ndarray, ...]]:
@@ -226,8 +249,13 @@ class ReferenceRunner(Runner):
         """Put neurons back to their initial states and drop input in flight; time goes on."""
         for neurons in self.neurons.values():
             neurons.reset_states()
+        for synapses in self.plastic.values():
+            synapses.reset()
         for ring in self.ring.values():
             ring[:] = 0.0
+        for signal in self.signals.values():
+            signal.samples[:] = 0.0
+        self._sample(self._step)
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from what `state` returned."""
@@ -235,5 +263,9 @@ class ReferenceRunner(Runner):
         self._counts |= {k: int(v) for k, v in state["counters"].items() if k in self._counts}
         for index, saved in state["populations"].items():
             self.neurons[index].restore(saved, self._step)
+        for name, synapses in self.plastic.items():
+            synapses.restore(state["plastic"][name], self._step)
         for index, (ahead, receptor, neuron, amount) in state["arrivals"].items():
             self.ring[index][(self._step + ahead) % self.slots, receptor, neuron] = amount
+        for name, signal in self.signals.items():
+            signal.samples[:] = state["samples"][name]

@@ -166,13 +166,13 @@ def deliver_bundle(bundle, segments, constants, pops, sources, ring, slot, step,
         pieces = 1 if whole else n_segments
         for k in range(pieces):
             first, last = pointers[row + k], pointers[row + k + n_segments // pieces]
+            if bundle[L.B_PLASTIC] != 0:  # also for rows that are empty on this thread
+                call_feature(bundle[L.B_UPDATE_FN], bundle[L.B_PLASTIC], sources[at], step)
             if first == last:
                 continue
-            if bundle[L.B_PLASTIC] != 0:
-                call_feature(bundle[L.B_UPDATE_FN], bundle[L.B_PLASTIC], sources[at], step)
-                if bundle[L.B_SCRATCH] != 0:  # what is sent is not the weight
-                    start = bundle[L.B_SCRATCH] - first * ring.itemsize
-                    weights = view(start, size, ring.dtype)
+            if bundle[L.B_SCRATCH] != 0:  # what is sent is not the weight
+                start = bundle[L.B_SCRATCH] - first * ring.itemsize
+                weights = view(start, size, ring.dtype)
             constant = constants[first_segment + k]
             pop = pops[segments[first_segment + k, L.S_TARGET]]
             if not whole and pop[L.P_EVENT] == 1:
