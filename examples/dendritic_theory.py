@@ -122,14 +122,18 @@ def draw_noise(ax: Axes, draws: int, seed: int) -> None:
     n, a, s = 6000, 128, 30
     silent = np.arange(0, a + 1, 2)
     sampled = np.arange(16, 121, 8)
-    for k, theta in enumerate((8, 12, 16, 20)):
+    thresholds = np.array([8, 12, 16, 20])
+    drawn = [
+        dendrites.sample_matches(n, a, s, thresholds, n_draws=draws, n_silent=v, seed=seed)
+        for v in sampled
+    ]
+    points = np.array([1 - got.probability for got in drawn])
+    for k, theta in enumerate(thresholds):
         missed = dendrites.false_negative(a, s, theta, silent)
         false = float(dendrites.false_match(n, a, s, theta))
         label = f"theta = {theta} (false match {false:.0e})"
         ax.plot(100 * silent / a, missed, f"C{k}", label=label)
-        for v in sampled:
-            got = dendrites.sample_matches(n, a, s, theta, n_draws=draws, n_silent=v, seed=seed)
-            ax.plot(100 * v / a, 1 - got.probability, f"C{k}o", ms=3)
+        ax.plot(100 * sampled / a, points[:, k], f"C{k}o", ms=3)
     ax.set(
         xlabel="cells of the pattern that are silent (%)",
         ylabel="pattern missed",
