@@ -12,6 +12,7 @@ from torch.nn.grad import conv2d_input
 
 from neurosim.bridge.connections.linear import Sparse, check_dtype, check_sparse, events_if
 from neurosim.bridge.connections.products import autocast_type
+from neurosim.bridge.eager import eager_only
 from neurosim.bridge.events import EventBatch, SpikeEvents, events_of
 from neurosim.bridge.kernels import buffers
 from neurosim.bridge.kernels import conv_sparse as kernels
@@ -150,7 +151,7 @@ class _Conv(Layer):
             )
         return self._product(x, shape), {}
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    @eager_only
     def _product(self, x: torch.Tensor | EventBatch, shape: tuple[int, ...]) -> torch.Tensor:
         eligible = self.groups == 1 and self.padding_mode == "zeros"
         if eligible and self.padding == "same":  # of an even extent it is not symmetric

@@ -20,6 +20,7 @@ from neurosim.bridge.connections.linear import (
     events_if,
 )
 from neurosim.bridge.connections.products import autocast_type, event_linear
+from neurosim.bridge.eager import eager_only
 from neurosim.bridge.events import EventBatch, SpikeEvents, concatenated, events_of
 from neurosim.bridge.layer import Layer, State
 from neurosim.errors import DelayError, ParameterError, unknown_name
@@ -294,7 +295,7 @@ class DelayedLinear(Layer):
             self.running_tail = after.detach().clone()
         return out, {"tail": after}
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    @eager_only
     def _run(
         self, x: torch.Tensor | EventBatch, tail: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:

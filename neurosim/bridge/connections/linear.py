@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from neurosim.bridge.connections.products import event_linear
+from neurosim.bridge.eager import eager_only
 from neurosim.bridge.events import EventBatch, SpikeEvents, events_below, events_of
 from neurosim.bridge.layer import Layer, State
 from neurosim.errors import ParameterError
@@ -145,7 +146,7 @@ class Linear(Layer, nn.Linear):
         check_features(self, tuple(x.shape), self.in_features)
         return self._product(x), {}
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    @eager_only
     def _product(self, x: torch.Tensor | EventBatch) -> torch.Tensor:
         leading = (int(x.shape[0]), int(x.shape[1]))
         if not isinstance(x, torch.Tensor):
