@@ -26,7 +26,7 @@ from neurosim.analysis import LempelZivClassifier, NearestMean, spike_train_comp
 from neurosim.learning import SpikePatterns, Tempotron
 
 LOADS = (0.5, 1.0, 1.5, 2.0)  # patterns a synapse
-PUBLISHED = {0.5: (9, 22), 1.0: (17, 21), 1.5: (37, 125)}  # passes on a 1-ms grid, two seeds
+REFERENCE = {0.5: (9, 22), 1.0: (17, 21), 1.5: (37, 125)}  # plain NumPy, 1-ms grid, two seeds
 AFFERENTS, DURATION, PASSES = 100, 500.0, 200
 RECORDED, BIN = 5000.0, 5.0  # ms, of the simulated neurons
 
@@ -52,8 +52,8 @@ def learn(loads: tuple[float, ...], seeds: int) -> dict[str, dict[float, list[fl
                 passes = len(fit.errors) if fit.converged else np.nan
                 found[name][load].append(passes)
                 shown.append(f"{100 * right.mean():.0f}%" if np.isnan(passes) else f"{passes}")
-            known = ", ".join(map(str, PUBLISHED.get(load, ()))) or "95-98%"
-            known = f"   published {known}" if name != "exact" else ""
+            known = ", ".join(map(str, REFERENCE.get(load, ()))) or "95-98%"
+            known = f"   reference {known}" if name != "exact" else ""
             print(f"  {name:9s} load {load:3.1f}: " + " ".join(f"{s:>5s}" for s in shown) + known)
     return found
 
@@ -162,8 +162,8 @@ def draw_learning(ax: Axes, found: dict[str, dict[float, list[float]]]) -> None:
             values = np.array(passes)
             ax.plot(at, values, f"C{k}o", ms=5, alpha=0.7, label=label)
             ax.plot(at[np.isnan(values)], np.full(np.isnan(values).sum(), 250), f"C{k}^", ms=5)
-    for load, values in PUBLISHED.items():
-        label = "published (grid)" if load == LOADS[0] else None
+    for load, values in REFERENCE.items():
+        label = "reference (grid)" if load == LOADS[0] else None
         ax.plot(np.full(2, load + 0.1), values, "kx", label=label)
     ax.axhline(PASSES, color="k", lw=0.8, ls=":")
     ax.set(yscale="log", xlabel="load (patterns a synapse)", ylabel="passes", ylim=(4, 330))

@@ -1,4 +1,4 @@
-"""Lempel-Ziv complexity against its definition, published values and entropies."""
+"""Lempel-Ziv complexity against its definition, reference values and entropies."""
 
 import time
 
@@ -58,7 +58,7 @@ def markov(n_trains, n, rate, stay, rng):
 
 
 @pytest.mark.parametrize("text", NAMED)
-def test_published_values(text):
+def test_reference_values(text):
     assert (lz76(text), lz78(text)) == NAMED[text]
 
 
@@ -88,12 +88,12 @@ def test_names_of_symbols_do_not_matter(symbols):
 
 @pytest.mark.parametrize("n", BERNOULLI)
 def test_bernoulli_sequences(n):
-    """The published means are of 6 samples each; 60 here, within 0.03 at n = 4096."""
+    """The reference means are of 6 samples each; 60 here, within 0.03 at n = 4096."""
     rng = np.random.default_rng(n)
-    for p, published in zip(P, BERNOULLI[n], strict=True):
+    for p, reference in zip(P, BERNOULLI[n], strict=True):
         found = entropy_rate(rng.random((60, n)) < p)
         error = found.std(ddof=1) * np.sqrt(1 / 60 + 1 / 6)
-        assert abs(found.mean() - published) < max(0.03 if n == 4096 else 0.0, 4 * error)
+        assert abs(found.mean() - reference) < max(0.03 if n == 4096 else 0.0, 4 * error)
 
 
 def test_rates_approach_the_entropy():

@@ -1,6 +1,7 @@
-"""Theory of sparse patterns on dendritic segments, against published numbers and sampling.
+"""Theory of sparse patterns on dendritic segments, against reference numbers and sampling.
 
-The numbers are those of Ahmad & Hawkins (2016) and of their notebooks, to all digits printed.
+The numbers are those of the notebooks of Ahmad & Hawkins (2016), and of their equations evaluated
+independently, to all digits printed.
 """
 
 import itertools
@@ -73,7 +74,7 @@ UNION = {  # patterns: (probability, synapses) for two segments
 }
 
 
-class TestPublishedNumbers:
+class TestReferenceNumbers:
     @pytest.mark.parametrize("n, a, s, theta, printed", FALSE_MATCH)
     def test_false_match(self, n, a, s, theta, printed):
         assert same_digits(dendrites.false_match(n, a, s, theta), printed)

@@ -1,4 +1,4 @@
-"""The tempotron against its equations, published learning speeds and the event engine."""
+"""The tempotron against its equations, reference learning speeds and the event engine."""
 
 import numpy as np
 import pytest
@@ -162,7 +162,7 @@ class TestLearning:
                 learned += 1
         assert learned >= 4
 
-    def test_published_passes(self):
+    def test_passes_of_the_reference(self):
         """On the grid, without shunting: 9 and 22 passes at load 0.5, 17 and 21 at 1."""
         for load, (few, many) in {0.5: (9, 22), 1.0: (17, 21)}.items():
             found = []
