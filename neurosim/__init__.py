@@ -50,7 +50,7 @@ _LAZY = {
     "Traces": "neurosim.results",
     "simulate": "neurosim.simulation",
 }
-_MODULES = ("analysis", "bridge", "datasets", "io", "plot")
+_MODULES = ("analysis", "bridge", "datasets", "io", "learning", "plot")
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from neurosim.errors import NetworkError, ParameterError, unknown_name
 from neurosim.models.synapse import SynapseModel
@@ -30,11 +31,12 @@ from neurosim.network.projection import (
 )
 from neurosim.network.rule import Rule
 from neurosim.network.rules import AllToAll
+from neurosim.network.segments import RECEPTOR, SegmentedCells, Segments
 from neurosim.network.serial import fill_network, network_to_dict
 from neurosim.network.tripartite import TripartiteConnections
 
 
-class Network(TripartiteConnections):
+class Network(TripartiteConnections, SegmentedCells):
     """Populations of neurons, projections between them, and input.
 
     Describing a network runs and allocates nothing; `neurosim.simulate` does.
@@ -59,6 +61,7 @@ class Network(TripartiteConnections):
         self._projections: dict[str, Projection] = {}
         self._inputs: dict[str, PoissonInput] = {}
         self._injections: dict[str, Injection] = {}
+        self._segments: dict[str, Segments] = {}
 
     @property
     def populations(self) -> Mapping[str, Population]:
@@ -142,6 +145,7 @@ class Network(TripartiteConnections):
         modulator: Target | None = None,
         modulator_delay: float | None = None,
         axonal: float = 0.0,
+        segment: ArrayLike | None = None,
     ) -> Projection:
         """Add synapses from `pre` to `post`.
 
@@ -159,6 +163,8 @@ class Network(TripartiteConnections):
         receptor : str, optional
             Receptor of the target model. By default the sign of each weight chooses: ``exc`` for
             weights >= 0, ``inh`` for weights < 0; a model with one receptor takes both.
+            ``"segment"`` means the dendritic segments of the target (see `segments`), for each of
+            which the rule draws synapses.
         synapse : SynapseModel, optional
             Plastic synapses, such as ``ns.models.stdp()``; default: static ones. Their weights are
             magnitudes within the bounds of the rule; the sign, which chooses the receptor, stays.
@@ -175,6 +181,8 @@ class Network(TripartiteConnections):
         axonal : float, default 0.0
             Share of the delay that is axonal, 0 to 0.5; the rest is dendritic. It shifts when a
             plastic synapse sees the two spikes, not when the target receives input.
+        segment : (n_synapses,) array_like of int, optional
+            With `Explicit` and ``receptor="segment"``: which segment of its cell each synapse is on.
 
         Returns
         -------
@@ -198,6 +206,9 @@ class Network(TripartiteConnections):
         rule = AllToAll() if rule is None else rule
         if not isinstance(rule, Rule):
             raise NetworkError(f"{where}: rule = {rule!r}; a rule such as AllToAll() is needed.")
+        if receptor == RECEPTOR or segment is not None:
+            post, rule = self._onto_segments(post, rule, segment, where)
+            receptor = None
         resolve_receptors(post.model, receptor, where)
         checked_synapse(synapse, modulator, modulator_delay, axonal, where)
         if modulator is not None:

@@ -129,8 +129,8 @@ def checked_synapse(
         )
     if synapse is not None and not isinstance(synapse, SynapseModel):
         raise NetworkError(
-            f"{where}: synapse = {synapse!r}; a plastic synapse such as ns.models.stdp() is needed, "
-            "or None for static ones."
+            f"{where}: synapse = {synapse!r}; a plastic synapse such as ns.models.stdp() is "
+            "needed, or None for static ones."
         )
     if modulator is not None and (synapse is None or not synapse.spec.uses_modulator):
         name = "static synapses have" if synapse is None else f"{synapse.name} has"

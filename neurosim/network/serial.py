@@ -12,6 +12,7 @@ from neurosim.network.distributions import Distribution, distribution_from_dict
 from neurosim.network.inputs import current_from_dict
 from neurosim.network.population import Target
 from neurosim.network.rules import rule_from_dict
+from neurosim.network.segments import Segments
 
 if TYPE_CHECKING:
     from neurosim.network.network import Network
@@ -78,6 +79,7 @@ def network_to_dict(network: Network) -> dict[str, Any]:
             }
             for j in network.gaps.values()
         ],
+        "segments": _segments_to_list(network),
         "couplings": [
             {
                 "name": c.name,
@@ -95,11 +97,21 @@ def network_to_dict(network: Network) -> dict[str, Any]:
     }
 
 
+def _segments_to_list(network: Network) -> list[dict[str, Any]]:
+    return [
+        {"cells": _encode_target(s.cells), "per_cell": s.per_cell, "name": s.population.name}
+        for s in network.segmented.values()
+    ]
+
+
 def fill_network(network: Network, data: Mapping[str, Any]) -> None:
     """Add to an empty network what `network_to_dict` described."""
     for p in data["populations"]:
         model = model_from_dict(_decode(p["model"]))
         network.population(p["n"], model, p["name"], **_decode(p["initial"]))
+    for s in data.get("segments", ()):
+        cells = _decode_target(network, s["cells"])
+        network.note_segments(Segments(cells, s["per_cell"], network.populations[s["name"]]))
     for p in data["projections"]:
         network.connect(
             _decode_target(network, p["pre"]),
