@@ -18,6 +18,8 @@ from neurosim.network.distributions import CONSTANT, UNIFORM
 LONGEST_STRIDE = 64
 #: Nanoseconds of work between meetings that make another thread worth its while.
 _SHARE = 8000.0
+#: The same where gap junctions act between steps, and threads are started for each step.
+_SHARE_OF_STEP = 100_000.0
 #: Measured nanoseconds: a neuron that is stepped (exactly, by a fixed or the adaptive method), a
 #: Poisson count, a synaptic event; and spikes/s that a neuron is assumed to fire.
 _LINEAR, _STEPPED, _ADAPTIVE, _DRAWN, _EVENT = 0.4, 3.0, 300.0, 0.8, 2.0
@@ -99,8 +101,10 @@ def _default_threads(plan: Plan) -> int:
     Threads meet once a shortest delay. It takes a third of a microsecond on idle cores, but
     milliseconds when other work holds one of them, so small networks stay on one thread.
     """
-    work = _step_nanoseconds(plan) * _shortest_delay(plan)
-    return max(1, min(available_cores(), int(work / _SHARE)))
+    work, share = _step_nanoseconds(plan), _SHARE_OF_STEP
+    if plan.gaps is None:
+        work, share = work * _shortest_delay(plan), _SHARE
+    return max(1, min(available_cores(), int(work / share)))
 
 
 def _shortest_delay(plan: Plan) -> float:

@@ -13,6 +13,7 @@ from neurosim.engines.cpu.partition import Partition
 from neurosim.errors import ParameterError
 from neurosim.lower.plan import InjectionPlan, InputPlan, Plan, PopulationPlan, StateRecord
 from neurosim.lower.poisson import DENSE_BLOCK, PoissonProcess
+from neurosim.lower.signals import SignalPlan
 
 
 class Tables:
@@ -31,9 +32,13 @@ class Tables:
         givens = [p for p in plan.populations if p.given_steps is not None]
         self.given = _stack([self._given(p) for p in givens], L.G_COLUMNS)
         self.source_row |= {p.index: k for k, p in enumerate(givens)}
-        self.currents = _stack([self._current(j) for j in plan.injections], L.J_COLUMNS)
-        self.means = np.array([j.mean for j in plan.injections])
-        self.stds = np.array([j.std for j in plan.injections])
+        self.held: list[np.ndarray] = []
+        currents = [self._current(j) for j in plan.injections]
+        currents += [self._held_current(s) for s in plan.signals]
+        self.currents = _stack(currents, L.J_COLUMNS)
+        none = [0.0] * len(plan.signals)
+        self.means = np.array([j.mean for j in plan.injections] + none)
+        self.stds = np.array([j.std for j in plan.injections] + none)
 
     @property
     def nbytes(self) -> int:
@@ -113,12 +118,32 @@ class Tables:
         row[L.J_FIRST], row[L.J_LAST], row[L.J_EVERY] = j.first, j.last, j.every
         return row
 
+    def _held_current(self, signal: SignalPlan) -> np.ndarray:
+        """Return the row of what a signal brings to the neurons of this thread."""
+        lo, hi = self._range(signal.post)
+        self.held.append(np.zeros(hi - lo))
+        row = np.zeros(L.J_COLUMNS, np.int64)
+        row[L.J_POPULATION], row[L.J_N], row[L.J_KIND] = signal.post, hi - lo, L.KIND_HELD
+        row[L.J_TARGETS] = self._address(np.arange(hi - lo))
+        row[L.J_VALUES] = self._address(self.held[-1])
+        return row
+
+    def hold(self, signal: int, values: np.ndarray, *, changed: bool) -> None:
+        """Set what signal number `signal` brings to every neuron of its target population.
+
+        Where it is `changed` it takes effect at the beginning of the next step.
+        """
+        row = self.currents[len(self.currents) - len(self.held) + signal]
+        lo, hi = self._range(int(row[L.J_POPULATION]))
+        self.held[signal][:] = values[lo:hi]
+        row[L.J_CURSOR] = changed
+
     def seek(self, step: int) -> None:
         """Set the cursors of given spikes and currents as if `step` steps had been run."""
         for row in self.given:
             steps = next(a for a in self._owned if a.ctypes.data == row[L.G_STEPS])
             row[L.G_CURSOR] = np.searchsorted(steps, step, side="right")
-        for row in self.currents:
+        for row in self.currents[: len(self.currents) - len(self.held)]:
             steps = next(a for a in self._owned if a.ctypes.data == row[L.J_STEPS])
             row[L.J_CURSOR] = np.searchsorted(steps, step, side="left")
 

@@ -240,6 +240,10 @@ def injection_changes(j, step):
             j[L.J_CURSOR] += 1
             changed = True
         return changed
+    if j[L.J_KIND] == L.KIND_HELD:
+        changed = j[L.J_CURSOR] > 0
+        j[L.J_CURSOR] = 0
+        return changed
     if step - 1 < j[L.J_FIRST] or step - 1 > j[L.J_LAST]:
         return False
     return step - 1 == j[L.J_LAST] or (step - 1 - j[L.J_FIRST]) % j[L.J_EVERY] == 0
@@ -255,6 +259,11 @@ def add_injection(j, mean, std, row, step):
         value = values[j[L.J_CURSOR] - 1] if j[L.J_CURSOR] > 0 else 0.0
         for k in range(n):
             row[targets[k]] += value
+        return
+    if j[L.J_KIND] == L.KIND_HELD:
+        values = view(j[L.J_VALUES], n, np.float64)
+        for k in range(n):
+            row[targets[k]] += values[k]
         return
     if step - 1 < j[L.J_FIRST] or step - 1 >= j[L.J_LAST]:
         return

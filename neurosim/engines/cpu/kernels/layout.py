@@ -63,7 +63,8 @@ G_COLUMNS = 4
 J_POPULATION, J_TARGETS, J_N, J_KIND, J_STEPS, J_VALUES, J_COUNT, J_CURSOR = range(8)
 J_KEY0, J_KEY1, J_FIRST, J_LAST, J_EVERY, J_IDS, J_SCRATCH = range(8, 15)
 J_COLUMNS = 15
-KIND_STEPS, KIND_NOISE = range(2)
+# a held current has a value for each target; its cursor says that they changed
+KIND_STEPS, KIND_NOISE, KIND_HELD = range(3)
 
 # bundles of synapses with one source population, and their segments (projections)
 B_SOURCE, B_SEGMENTS, B_POINTERS, B_PACKED, B_WEIGHTS, B_FIRST, B_DENSE, B_UNIFORM = range(8)
