@@ -1,4 +1,4 @@
-"""Short-term plasticity: depression and facilitation of release."""
+"""Short-term plasticity and chance: what a spike releases."""
 
 from __future__ import annotations
 
@@ -32,3 +32,15 @@ class tsodyks2(SynapseModel):
         x -= released
     """
     transmit = "w*released"
+
+
+class bernoulli_synapse(SynapseModel):
+    """A synapse that delivers each spike with probability ``p_transmit``.
+
+    Source: Lefort et al. (2009), Neuron 61:301; NEST's ``bernoulli_synapse``. Each synapse draws
+    for itself.
+    """
+
+    p_transmit = param(1.0, "1", ge=0, le=1, doc="probability of delivery")
+    on_pre = "delivered = where(random < p_transmit, 1, 0)"
+    transmit = "w*delivered"
