@@ -29,7 +29,6 @@ from neurosim.models.base import NeuronModel
 from neurosim.models.synapse_spec import EVENTS, LEVELS, WEIGHT, SynapseSpec, post_symbol
 from neurosim.random import stream_key
 
-
 #: Rate [1/ms] of a trace whose time constant is 0: gone after any time, but still there after none.
 _INSTANT = 1e30
 
@@ -109,6 +108,10 @@ class PlasticityPlan:
         States of the target that are kept for every postsynaptic event; for every step.
     key : tuple of int
         Philox key of `random`.
+    prune : Expression or None
+        Condition under which a synapse is replaced at an interval event.
+    regrow : float
+        Weight of the synapse that replaces it.
     """
 
     spec: SynapseSpec
@@ -129,6 +132,8 @@ class PlasticityPlan:
     at_spike: tuple[str, ...]
     sampled: tuple[str, ...]
     key: tuple[int, int]
+    prune: Expression | None = None
+    regrow: float = 0.0
 
     @property
     def transmits_weight(self) -> bool:
@@ -185,6 +190,7 @@ def lower_plasticity(projection: Any, dt: float, seed: int) -> PlasticityPlan:
         )
     modulator = projection.modulator
     events, last = _events(spec)
+    names = [t.name for level in LEVELS for t in traces[level]]
     return PlasticityPlan(
         spec=spec,
         values=values,
@@ -206,6 +212,11 @@ def lower_plasticity(projection: Any, dt: float, seed: int) -> PlasticityPlan:
         at_spike=at_spike,
         sampled=sampled,
         key=stream_key(seed, "synapse", projection.name),
+        prune=None if spec.prune is None else _renamed(
+            spec.prune, dict(zip(names, (f"{n}@0" for n in names), strict=True)),
+            itertools.count(2000),
+        ),
+        regrow=_regrow(spec, values, low, high, where),
     )  # fmt: skip
 
 
@@ -288,6 +299,24 @@ def _check_weights(projection: Any, low: float, high: float, where: str) -> None
                 f"{where}: a weight of magnitude {value:g} is outside the bounds {low:g} to "
                 f"{high:g}; change the weight or the bound."
             )
+
+
+def _regrow(
+    spec: SynapseSpec, values: Mapping[str, float], low: float, high: float, where: str
+) -> float:
+    if spec.prune is None:
+        return 0.0
+    if spec.regrow is None or symbols(spec.regrow) - set(values):
+        raise ModelError(
+            f"{where}: prune needs regrow, the weight of the synapse that takes the place, made of "
+            "parameters; write regrow = 'w_new'."
+        )
+    weight = float(evaluate(spec.regrow, values))
+    if not low <= weight <= high:
+        raise ParameterError(
+            f"{where}: regrow = {weight:g} is outside the bounds {low:g} to {high:g}."
+        )
+    return weight
 
 
 # ---- events

@@ -54,6 +54,25 @@ class scaled(SynapseModel):
     bounds = ("0.5", "200")
 
 
+class rewired(SynapseModel):
+    """STDP whose weakest synapses are replaced."""
+
+    tau = param(20.0, "ms", gt=0)
+    w_prune = param(24.0, "1")
+    w_new = param(32.0, "1")
+    period = param(15.0, "ms", gt=0)
+    age = state("1")
+    presynaptic = "dx/dt = -x/tau : 1"
+    postsynaptic = "dy/dt = -y/tau : 1"
+    on_pre = "w -= 2*y*random; x += 1"
+    on_post = "w += 1.5*x; y += 1"
+    on_interval = "age += 1"
+    interval = "period"
+    prune = "w < w_prune or (age > 3 and random < 0.1)"
+    regrow = "w_new"
+    bounds = ("0.5", "200")
+
+
 RULES: dict[str, Any] = {
     "stdp": M.stdp(lambda_=0.1, mu_plus=0.4, mu_minus=0.3, Wmax=90.0),
     "additive": M.stdp(lambda_=0.05, mu_plus=0.0, mu_minus=0.0, Wmax=60.0),
@@ -63,6 +82,7 @@ RULES: dict[str, Any] = {
     "short term": M.tsodyks2(U=0.4, tau_rec=120.0, tau_fac=60.0),
     "everything": eligible(),
     "scaled": scaled(),
+    "rewired": rewired(),
 }
 
 
@@ -148,7 +168,9 @@ def test_random_networks(
     same(reference, cpu, exact=False)
 
 
-@pytest.mark.parametrize("name", ["stdp", "triplet", "short term", "everything", "scaled"])
+@pytest.mark.parametrize(
+    "name", ["stdp", "triplet", "short term", "everything", "scaled", "rewired"]
+)
 @pytest.mark.parametrize("engine", ["cpu", "reference"])
 def test_checkpoint(name: str, engine: str, tmp_path: Any) -> None:
     """A run that was saved and loaded, with other threads or another engine, goes on the same."""
@@ -208,3 +230,24 @@ def test_histories_that_fill_up() -> None:
     runs = [run(net, [ns.Spikes(cells)], e, (500.0,)) for e in (ns.CPU(threads=2), "reference")]
     assert runs[0][0]["cells"][0].size > 1200
     same(*runs, exact=False)
+
+
+def test_structural_plasticity_keeps_what_it_should() -> None:
+    """Targets keep their synapses and delays; sources change, without autapses and multapses."""
+    net, record = plastic_network(rewired(), delays=(0.3, 3.0))
+    exc = net.populations["exc"]
+    rule = ns.FixedIndegree(10, autapses=False, multapses=False)
+    net.connect(exc, exc, rule, synapse=rewired(w_prune=40.0), weight=30.0, delay=ns.Uniform(1, 2),
+                name="strict")  # fmt: skip
+    sim = ns.Simulation(net, seed=3, record=record, engine=ns.CPU(threads=2))
+    before = {k: sim.weights(k) for k in ("plastic", "strict")}
+    sim.run(61.0)
+    for name, old in before.items():
+        new = sim.weights(name)
+        order = [np.lexsort((w.delay, w.post)) for w in (old, new)]
+        np.testing.assert_array_equal(old.post[order[0]], new.post[order[1]])
+        np.testing.assert_array_equal(old.delay[order[0]], new.delay[order[1]])
+        assert (np.bincount(old.pre, minlength=40) != np.bincount(new.pre, minlength=40)).any()
+    strict = sim.weights("strict")
+    assert (strict.pre != strict.post).all()
+    assert np.unique(40 * strict.post + strict.pre).size == len(strict)

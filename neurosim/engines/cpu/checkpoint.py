@@ -94,8 +94,11 @@ def restore(runner: CpuRunner, state: Mapping[str, Any]) -> None:
             view = _view(runner, thread, index)
             view[slot[mine], receptor[mine], neuron[mine] - lo] = amount[mine]
     for name in runner.rules:
+        for thread in runner.threads:
+            plastic_state.restore_sources(thread.plastic[name], state["plastic"][name])
         for thread, rank in zip(runner.threads, _ranks(runner, name), strict=True):
             plastic_state.restore(thread.plastic[name], rank, state["plastic"][name], step)
+            thread.plastic[name].renumber(runner)
     for index, saved in state["populations"].items():
         slept = bool(state["event"].get(index))
         _, _, sleep = runner.kernels[index]

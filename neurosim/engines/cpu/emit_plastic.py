@@ -80,9 +80,9 @@ class PlasticityEmitter:
         self.post = plan.traces["postsynaptic"]
         self.modulator = plan.traces["modulator"]
         self.record = 1 + len(self.post) + len(plan.at_spike)
-        self.uses_random = any(
-            "random@" in s for e in plan.events.values() for a in e for s in symbols(a.value)
-        )
+        read = [a.value for steps in plan.events.values() for a in steps]
+        read += [] if plan.prune is None else [plan.prune]
+        self.uses_random = any("random@" in s for e in read for s in symbols(e))
         self.evolving = bool(plan.evolutions)
 
     # ---- text of the parts
@@ -520,6 +520,26 @@ class PlasticityEmitter:
             *self._rows(body, [f"X[{L.X_EDGE}] = step"]),
         ])  # fmt: skip
 
+    def prune(self) -> Lines:
+        """Return the kernel that marks what is to be pruned: int64 f(table, marks, step)."""
+        assert self.plan.prune is not None
+        names = symbols(self.plan.prune)
+        body = [
+            *self._open_synapse(),
+            "now = step",
+            *self._evolve("step"),
+            *self._pre_at(names, "step"),
+            *self._post_at(names, "step", "p"),
+            *(self._modulator_at(names, "step") if self.plan.spec.uses_modulator else []),
+            *(["round_ = 0"] if self.uses_random else []),
+            f"store(marks_, k, np.uint8({self.expression(self.plan.prune)}))",
+        ]
+        return self._function(
+            "UPDATE",
+            "prune(table, marks, step)",
+            [*self._open_table(), "marks_ = view(marks, size, np.uint8)", *self._rows(body, [])],
+        )
+
     def total(self) -> Lines:
         """Return the kernel that sums the weights onto each target: int64 f(table, totals, step)."""
         body = [*self._open_synapse(), *self._evolve("step"),
@@ -633,6 +653,8 @@ class PlasticityEmitter:
             parts += [line for name in (WEIGHT, *self.plan.states) for line in self.read(name)]
         if self.plan.interval:
             parts += [*self.interval(), *self.total()]
+        if self.plan.prune is not None:
+            parts += self.prune()
         if self.plan.spec.uses_modulator:
             parts += self.modulate()
         unpack = [f"q{j} = Q[{j}]" for j in range(len(self.numbers))]

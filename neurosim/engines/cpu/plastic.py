@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,10 @@ import numpy as np
 from neurosim.engines.cpu.compile import load
 from neurosim.engines.cpu.emit_plastic import PlasticityEmitter
 from neurosim.engines.cpu.kernels import layout as L
-from neurosim.engines.cpu.storage import ranks
+from neurosim.engines.cpu.kernels.rewire import new_places
+from neurosim.engines.cpu.storage import decode, ranks
 from neurosim.lower.plan import ConnectionPlan, Plan
+from neurosim.lower.rewiring import replace_sources
 
 if TYPE_CHECKING:
     from neurosim.engines.cpu.runner import CpuRunner
@@ -85,6 +88,7 @@ class PlasticPart:
         self._histories(runner, thread, post)
         self._modulator(runner)
         self.begin()
+        self._row = row
         row[L.B_PLASTIC] = self.table.ctypes.data
         row[L.B_UPDATE_FN], row[L.B_SWEEP_FN] = rule.address("update"), rule.address("sweep")
         row[L.B_MODULATE_FN] = rule.address("modulate")
@@ -105,7 +109,11 @@ class PlasticPart:
         self._set(L.X_PACKED, part.packed)
         self._set(L.X_WEIGHTS, part.weight)
         x[L.X_SOURCES], x[L.X_SYNAPSES] = n_sources, size
-        x[L.X_BITS] = runner.parts.bits
+        x[L.X_BITS] = self.bits = runner.parts.bits
+        self.by_delay = runner.buffered
+        self.decoded = functools.partial(
+            decode, part, 0, self.rule.connection.spec, post, runner.parts, self.me
+        )
         x[L.X_BASE] = runner.parts.channels[self.me, post]
         x[L.X_PADDED] = max(1, runner.parts.padded[self.me, post])
         self._set(L.X_NUMBERS, self.rule.numbers)
@@ -124,9 +132,19 @@ class PlasticPart:
             L.X_SCRATCH, np.zeros(0 if plan.transmits_weight else longest, self.dtype)
         )
         if self.rule.uses_random:
-            self._set(L.X_RANDOM, self.ranks(runner).astype(np.uint32))
+            self.random = self._set(L.X_RANDOM, self.ranks(runner).astype(np.uint32))
             self.rounds = self._set(L.X_ROUNDS, np.zeros(n_sources, np.int32))
             x[L.X_KEY0], x[L.X_KEY1] = plan.key
+
+    def renumber(self, runner: CpuRunner) -> None:
+        """Give synapses that moved the numbers that their random draws are counted by."""
+        if self.rule.uses_random and self.plan.prune is not None:
+            self.random[:] = self.ranks(runner)
+
+    def grow_scratch(self, size: int) -> None:
+        """Make room for the longest row of what is sent."""
+        self.scratch = self._set(L.X_SCRATCH, np.zeros(size, self.dtype))
+        self._row[L.B_SCRATCH] = self.scratch.ctypes.data
 
     def ranks(self, runner: CpuRunner) -> np.ndarray:
         """Return the place of each synapse in the order of results."""
@@ -246,3 +264,35 @@ class PlasticPart:
         self.call("sweep", 0, step)
         self.call("total", totals.ctypes.data, step)
         self.call("interval", totals.ctypes.data, step)
+        if self.plan.prune is not None:
+            self._rewire(step)
+
+    def _rewire(self, step: int) -> None:
+        """Replace the synapses that the rule prunes; nothing is allocated for good."""
+        part, plan, c = self.synapses, self.plan, self.rule.connection
+        marks = np.zeros(part.packed.size, np.uint8)
+        self.call("prune", marks.ctypes.data, step)
+        moving = np.flatnonzero(marks)
+        if not moving.size:
+            return
+        pre, post, _, delay, _ = self.decoded()
+        source = replace_sources(
+            c.spec, plan, step // plan.interval, pre, post, delay, marks.astype(bool)
+        )
+        assert part.weight is not None
+        part.weight[moving] = np.copysign(plan.regrow, part.weight[moving])
+        for j, s in enumerate(plan.states):
+            self.states[j, moving] = plan.init[s]
+        self.move(moving, source)
+
+    def move(self, moving: np.ndarray, source: np.ndarray) -> None:
+        """Move synapses to the rows of other sources, with all that they carry."""
+        part = self.synapses
+        moved = np.full(part.packed.size, -1, np.int64)
+        moved[moving] = np.arange(moving.size)
+        old = new_places(part.ptr, part.packed, self.bits, moved, source, self.by_delay)
+        for column in (part.packed, part.weight, *self.states):
+            column[:] = column[old]
+        longest = int(np.diff(part.ptr).max(initial=0))
+        if longest > self.scratch.size and not self.plan.transmits_weight:
+            self.grow_scratch(longest)

@@ -25,8 +25,8 @@ def state_of(
     now = [part.weights_now(step) for part in parts]
     n = sum(r.size for r in ranks)
 
-    def ordered(columns: Sequence[np.ndarray]) -> np.ndarray:
-        out = np.empty(n, parts[0].dtype)
+    def ordered(columns: Sequence[np.ndarray], dtype: Any = parts[0].dtype) -> np.ndarray:
+        out = np.empty(n, dtype)
         for rank, column in zip(ranks, columns, strict=True):
             out[rank] = column
         return out
@@ -41,9 +41,15 @@ def state_of(
         "post": _events_of(parts, step),
         "interval": int(first.table[L.X_EDGE]),
     }
-    if first.rule.evolving:
-        for j, s in enumerate(plan.states):
+    for j, s in enumerate(plan.states):
+        saved["settled"][s] = saved["states"][s]
+        if first.rule.evolving:
             saved["settled"][s] = ordered([p.states_now(j, step) for p in parts])
+    if plan.prune is not None:
+        columns = zip(*(p.decoded() for p in parts), strict=True)
+        for name, column in zip(("sources", "targets", "_", "delays"), columns, strict=False):
+            saved[name] = ordered(column, np.int64)
+        del saved["_"]
     if plan.sampled:
         back = step - np.arange(first.table[L.X_LONGEST] + 1)[::-1]
         rows = [p.samples[:, back % p.samples.shape[1]] for p in parts]
@@ -75,6 +81,22 @@ def _events_of(parts: Sequence[PlasticPart], step: int) -> dict[str, np.ndarray]
         "steps": np.concatenate([*steps, np.zeros(0, np.int64)]),
         "values": np.concatenate([*values, np.zeros((0, width), parts[0].dtype)]),
     }
+
+
+def restore_sources(part: PlasticPart, saved: Mapping[str, Any]) -> None:
+    """Put synapses that structural plasticity had moved where they were.
+
+    A target keeps its synapses and their delays; only the sources differ.
+    """
+    if part.plan.prune is None:
+        return
+    pre, post, _, delay, _ = part.decoded()
+    mine = (saved["targets"] >= part.lo) & (saved["targets"] < part.lo + part.n)
+    theirs = [saved[name][mine] for name in ("sources", "delays", "targets")]
+    source = np.empty_like(pre)
+    source[np.lexsort((pre, delay, post))] = theirs[0][np.lexsort(theirs)]
+    moving = np.flatnonzero(source != pre)
+    part.move(moving, source[moving])
 
 
 def restore(part: PlasticPart, rank: np.ndarray, saved: Mapping[str, Any], step: int) -> None:

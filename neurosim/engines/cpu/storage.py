@@ -95,7 +95,7 @@ def edges_of(
         Sorted by source, then target, then generation, whatever the partition (as
         `Edges.by_target` does).
     """
-    pieces = [_decode(part, number, spec, target, partition, t) for t, part in enumerate(parts)]
+    pieces = [decode(part, number, spec, target, partition, t) for t, part in enumerate(parts)]
     columns = (np.concatenate(column) for column in zip(*pieces, strict=True))
     return Edges(*columns).by_target()
 
@@ -107,7 +107,7 @@ def ranks(
 
     For a bundle of one projection, whose synapses are stored row by row.
     """
-    pieces = [_decode(part, 0, spec, target, partition, t) for t, part in enumerate(parts)]
+    pieces = [decode(part, 0, spec, target, partition, t) for t, part in enumerate(parts)]
     pre, post, _, delay, _ = (np.concatenate(column) for column in zip(*pieces, strict=True))
     order = np.lexsort((delay, post, pre))
     rank = np.empty(order.size, np.int64)
@@ -116,7 +116,7 @@ def ranks(
     return np.split(rank, ends[:-1])
 
 
-def _decode(
+def decode(
     part: ThreadSynapses,
     number: int,
     spec: ConnectionSpec,

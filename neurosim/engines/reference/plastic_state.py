@@ -27,6 +27,9 @@ def state_of(p: PlasticSynapses, step: int) -> dict[str, Any]:
         "pre": {t: v.copy() for t, v in p.pre.items()},
         "post": _events(p, step),
         "interval": step,
+        "sources": p.edges.pre[order],
+        "targets": p.edges.post[order],
+        "delays": p.edges.delay_steps[order],
         "samples": _rows(p, step),
         "modulator": _modulator(p, step),
     }
@@ -88,6 +91,12 @@ def _decayed(trace: Trace, value: Any, time: Any) -> Any:
 
 def restore(p: PlasticSynapses, saved: Mapping[str, Any], step: int) -> None:
     """Take over a saved state."""
+    if p.plan.prune is not None:
+        e = p.edges
+        pre = np.empty_like(e.pre)
+        saved_order = np.lexsort((saved["sources"], saved["delays"], saved["targets"]))
+        pre[np.lexsort((e.pre, e.delay_steps, e.post))] = saved["sources"][saved_order]
+        p.move(pre)
     order = np.argsort(p.number)
     for s in p.synapse:
         p.synapse[s][order] = np.asarray(saved["settled"][s], float)

@@ -10,8 +10,9 @@ import numpy as np
 from neurosim.engines.reference import plastic_state
 from neurosim.expressions import evaluate
 from neurosim.expressions.evaluate import exprel
-from neurosim.lower.connectivity import Edges
+from neurosim.lower.connectivity import ConnectionSpec, Edges
 from neurosim.lower.plasticity import PlasticityPlan, Trace
+from neurosim.lower.rewiring import replace_sources
 from neurosim.models.synapse_spec import WEIGHT
 from neurosim.random import philox, uniform
 
@@ -24,6 +25,7 @@ class PlasticSynapses:
     Parameters
     ----------
     plan : PlasticityPlan
+    spec : ConnectionSpec
     edges : Edges
         Sorted by source.
     n_pre, n_post : int
@@ -33,9 +35,10 @@ class PlasticSynapses:
     """
 
     def __init__(
-        self, plan: PlasticityPlan, edges: Edges, n_pre: int, n_post: int, dt: float
-    ) -> None:
-        self.plan, self.edges, self.dt = plan, edges, dt
+        self, plan: PlasticityPlan, spec: ConnectionSpec, edges: Edges, n_pre: int, n_post: int,
+        dt: float,
+    ) -> None:  # fmt: skip
+        self.plan, self.spec, self.edges, self.dt = plan, spec, edges, dt
         self.sign = np.where(edges.weight < 0, -1.0, 1.0)
         n = len(edges)
         self.synapse: Values = {s: np.full(n, plan.init[s]) for s in plan.states}
@@ -51,11 +54,8 @@ class PlasticSynapses:
         self.events = np.zeros((self.slots, n_post), np.int64)
         self.kept = {s: np.zeros((self.slots, n_post)) for s in (*plan.at_spike, *plan.sampled)}
         self.n_pre = n_pre
-        self.first = np.searchsorted(edges.pre, np.arange(n_pre + 1))
         self.waiting = np.zeros(plan.modulator_delay + 1, np.int64)
-        order = np.lexsort((edges.delay_steps, edges.post, edges.pre))
-        self.number = np.empty(n, np.int64)
-        self.number[order] = np.arange(n)
+        self._index()
 
     # ---- one step
 
@@ -208,13 +208,49 @@ class PlasticSynapses:
         env |= {f"{t}@0": v for t, v in self.modulator.items()}
         total = np.bincount(post, self.synapse[WEIGHT], minlength=self.events.shape[1])
         self._run("on_interval", everyone, env | {"w_total": total[post]}, step, 0)
+        if self.plan.prune is not None:
+            self._rewire(step, env)
+
+    def _rewire(self, step: int, env: Values) -> None:
+        """Replace the synapses that the rule prunes."""
+        plan, e = self.plan, self.edges
+        env = dict(plan.values) | env | self.synapse | {"dt": self.dt, "t": step * self.dt}
+        everyone = np.arange(len(e))
+        env |= {n: self._random(n, everyone, step, 0) for n in random_names(plan.prune)}
+        pruned = np.broadcast_to(evaluate(plan.prune, env), (len(e),))
+        pre = e.pre.copy()
+        pre[pruned] = replace_sources(
+            self.spec, plan, step // plan.interval, e.pre, e.post, e.delay_steps, pruned
+        )
+        self.synapse[WEIGHT][pruned] = plan.regrow
+        for s in plan.states:
+            self.synapse[s][pruned] = plan.init[s]
+        self.move(pre)
+
+    def move(self, pre: np.ndarray) -> None:
+        """Give synapses new sources; those that move go to the end of their row."""
+        e = self.edges
+        order = np.lexsort((pre != e.pre, pre))
+        self.synapse = {s: v[order] for s, v in self.synapse.items()}
+        self.sign, self.shift = self.sign[order], self.shift[order]
+        moved = Edges(pre, e.post, e.weight, e.delay_steps, e.receptor)
+        self.edges = moved.take(order)
+        self._index()
+
+    def _index(self) -> None:
+        """Find the rows of sources, and the numbers that random draws are counted by."""
+        e = self.edges
+        self.first = np.searchsorted(e.pre, np.arange(self.n_pre + 1))
+        order = np.lexsort((e.delay_steps, e.post, e.pre))
+        self.number = np.empty(len(e), np.int64)
+        self.number[order] = np.arange(len(e))
 
     def _run(self, event: str, chosen: np.ndarray, env: Values, step: int, round_: int) -> Values:
         """Run the statements of an event for some synapses; return what they leave behind."""
         env = dict(self.plan.values) | env | {"dt": self.dt, "t": step * self.dt}
         env |= {s: self._bounded(s, v[chosen]) for s, v in self.synapse.items()}
         for a in self.plan.events[event]:
-            random = {n: self._random(n, chosen, step, round_) for n in _random_names(a.value)}
+            random = {n: self._random(n, chosen, step, round_) for n in random_names(a.value)}
             value = evaluate(a.value, env | random)
             env[a.target] = self._bounded(a.target, value)
         for s in self.synapse:
@@ -256,7 +292,7 @@ class PlasticSynapses:
         return Edges(e.pre, e.post, self.synapse[WEIGHT] * self.sign, e.delay_steps, e.receptor)
 
 
-def _random_names(expression: Any) -> list[str]:
+def random_names(expression: Any) -> list[str]:
     from neurosim.expressions import symbols
 
     return [n for n in symbols(expression) if n.startswith("random@")]
