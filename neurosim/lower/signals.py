@@ -52,6 +52,8 @@ class SignalPlan:
         In the order in which they add up; weights in coherent units.
     slots : int
         Number of samples that are kept; sample k of step ``k * every`` is in slot k % slots.
+    phases : tuple of int
+        Steps modulo `every` at which samples are taken or arrive.
     """
 
     name: str
@@ -64,6 +66,7 @@ class SignalPlan:
     every: int
     edges: Edges
     slots: int
+    phases: tuple[int, ...]
 
     def sampled(self, states: Mapping[str, Any], time: float) -> F64:
         """Return the signal of every source: (n_pre,)."""
@@ -84,8 +87,7 @@ class SignalPlan:
 
     def next_change(self, step: int) -> int:
         """Return the first step after `step` at which a sample is taken or arrives."""
-        phases = np.append(self.edges.delay_steps, 0) % self.every
-        return int(step + 1 + ((phases - step - 1) % self.every).min())
+        return step + 1 + min((phase - step - 1) % self.every for phase in self.phases)
 
 
 def lower_signals(
@@ -121,7 +123,7 @@ def _signal(
     longest = int(np.max(edges.delay_steps, initial=1))
     return SignalPlan(
         c.name, pre.index, post.index, pre.n, post.n, expression, model.values, every, edges,
-        longest // every + 3,
+        longest // every + 3, tuple({0, *(edges.delay_steps % every).tolist()}),
     )  # fmt: skip
 
 

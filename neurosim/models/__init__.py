@@ -71,6 +71,8 @@ _SOURCES: dict[str, type[Model]] = {
 
 #: Models whose many equations are read on first use, so that ``import neurosim`` stays fast.
 _LAZY = {
+    "astrocyte_lr_1994": "astrocyte",
+    "hh_psc_alpha_gap": "fast_spiking",
     "aeif_psc_delta_clopath": "clopath_neurons",
     "hh_psc_alpha_clopath": "clopath_neurons",
     "iaf_cond_exp_adaptive": "iaf_cond_exp_adaptive",
@@ -127,6 +129,7 @@ __all__ = [
     "aeif_psc_delta_clopath",
     "aeif_psc_exp",
     "alif_psc_exp",
+    "astrocyte_lr_1994",
     "bernoulli_synapse",
     "cable",
     "clopath",
@@ -142,6 +145,7 @@ __all__ = [
     "glif_psc",
     "hh_cond_exp_traub",
     "hh_psc_alpha",
+    "hh_psc_alpha_gap",
     "hh_psc_alpha_clopath",
     "homeostatic_scaling",
     "iaf_cond_alpha",
