@@ -185,7 +185,7 @@ class Recorder:
 
 def _later_multiple(time: float, period: float) -> float:
     """Return the first multiple of a period after a time, up to rounding."""
-    return (np.floor(time / period + 1e-9) + 1) * period
+    return float((np.floor(time / period + 1e-9) + 1) * period)
 
 
 def _metadata(simulation: Any, runner: Runner) -> dict[str, Any]:

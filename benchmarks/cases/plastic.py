@@ -7,7 +7,19 @@ from typing import Any
 from case import Built, Case
 
 from .balanced import (
-    C_EX, C_IN, DELAY, N, N_EX, N_IN, RATE, T_REF, TAU_M, V_RESET, V_TH, G, J,
+    C_EX,
+    C_IN,
+    DELAY,
+    N_EX,
+    N_IN,
+    RATE,
+    T_REF,
+    TAU_M,
+    V_RESET,
+    V_TH,
+    G,
+    J,
+    N,
 )  # fmt: skip
 
 TAU, LAMBDA, W_MAX = 20.0, 0.01, 2 * J  # ms, 1, mV

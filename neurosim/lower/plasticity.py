@@ -140,6 +140,11 @@ class PlasticityPlan:
         """Whether what arrives is the weight itself."""
         return self.transmit == Symbol(WEIGHT)
 
+    @property
+    def reads_target(self) -> bool:
+        """Whether the rule looks at states of the target, and so at every step of it."""
+        return bool(self.sampled or self.at_spike or self.spec.post_event is not None)
+
     def shift(self, delay_steps: Any) -> Any:
         """Return how many steps after a spike of the target the synapse sees it.
 
@@ -385,13 +390,13 @@ def _evolution(
                     f"{where}: d{name}/dt must be a sum of products of decaying traces and "
                     f"states, but holds {', '.join(sorted(free))} in another form."
                 )
-        factor = float(np.prod(constants)) if constants else 1.0
+        scale = float(np.prod(constants)) if constants else 1.0
         if names == [name]:
-            rate -= factor
+            rate -= scale
         elif name in names:
             raise ModelError(f"{where}: d{name}/dt has a product with {name} itself.")
-        elif factor != 0.0:
-            terms.append(Term(factor, tuple(names)))
+        elif scale != 0.0:
+            terms.append(Term(scale, tuple(names)))
     if rate < 0:
         raise ModelError(f"{where}: {name} grows by itself (rate {-rate:g} per ms).")
     return Evolution(name, rate, tuple(terms))

@@ -182,7 +182,7 @@ class Network(TripartiteConnections, SegmentedCells):
             Share of the delay that is axonal, 0 to 0.5; the rest is dendritic. It shifts when a
             plastic synapse sees the two spikes, not when the target receives input.
         segment : (n_synapses,) array_like of int, optional
-            With `Explicit` and ``receptor="segment"``: which segment of its cell each synapse is on.
+            With `Explicit` and ``receptor="segment"``: on which segment of its cell each is.
 
         Returns
         -------

@@ -124,7 +124,7 @@ class SegmentedCells:
                 f"its receptors: {', '.join(cells.model.receptors) or 'none'}. "
                 "iaf_psc_exp_dendrite has 'dendrite'."
             )
-        population = self.population(
+        population: Population = self.population(
             cells.n * per_cell,
             default_segment() if model is None else model,
             name=f"{cells.name}.segments" if name is None else name,

@@ -27,10 +27,9 @@ def sent_weights(
 ) -> np.ndarray:  # fmt: skip
     """Return what a synapse transmits at each of the spikes `pre` of its source."""
     net = ns.Network()
-    source = net.population(1, ns.models.spike_source(times=pre, ids=np.zeros(pre.size, int)),
-                            name="pre")  # fmt: skip
-    driver = net.population(1, ns.models.spike_source(times=post - dt,
-                                                      ids=np.zeros(post.size, int)), name="driver")  # fmt: skip
+    at = np.zeros(pre.size, int), np.zeros(post.size, int)
+    source = net.population(1, ns.models.spike_source(times=pre, ids=at[0]), name="pre")
+    driver = net.population(1, ns.models.spike_source(times=post - dt, ids=at[1]), name="driver")
     cell = net.population(1, probe(), name="cell")
     net.connect(driver, cell, weight=1.0, delay=dt, receptor="fire")
     net.connect(source, cell, weight=weight, delay=delay, receptor="exc" if weight > 0 else "inh",

@@ -86,8 +86,8 @@ RULES: dict[str, Any] = {
 }
 
 
-def plastic_network(rule: Any, *, delays: tuple[float, float] = (0.3, 4.0), inhibitory: bool = False,
-                    axonal: float = 0.0) -> tuple[Any, ...]:  # fmt: skip
+def plastic_network(rule: Any, *, delays: tuple[float, float] = (0.3, 4.0),
+                    inhibitory: bool = False, axonal: float = 0.0) -> tuple[Any, ...]:  # fmt: skip
     """Return a small recurrent network with plastic synapses, and what to record."""
     net = ns.Network()
     exc = net.population(40, M.iaf_psc_exp(t_ref=1.0), name="exc", V_m=ns.Uniform(-65, -55))

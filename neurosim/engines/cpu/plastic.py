@@ -15,6 +15,7 @@ from neurosim.engines.cpu.kernels import layout as L
 from neurosim.engines.cpu.kernels.rewire import new_places
 from neurosim.engines.cpu.storage import decode, ranks
 from neurosim.lower.plan import ConnectionPlan, Plan
+from neurosim.lower.plasticity import PlasticityPlan
 from neurosim.lower.rewiring import replace_sources
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Rule:
     """The compiled kernels of a plastic projection and the numbers that they take."""
 
     connection: ConnectionPlan
+    plan: PlasticityPlan
     module: ModuleType
     source: str
     numbers: np.ndarray
@@ -56,9 +58,14 @@ def compile_rule(plan: Plan, connection: ConnectionPlan, dtype: Any) -> Rule:
     largest = np.finfo(dtype).max  # a bound may be beyond single precision
     numbers = np.clip(emitter.numbers or [0.0], -largest, largest).astype(dtype)
     return Rule(
-        connection, load(rule.spec.name, source), source, numbers,
+        connection, rule, load(rule.spec.name, source), source, numbers,
         emitter.record, emitter.uses_random, emitter.evolving,
     )  # fmt: skip
+
+
+def run_interval(thread: Thread, name: str, step: int) -> None:
+    """Run the interval event of a projection for a thread's synapses."""
+    thread.plastic[name].interval(step)
 
 
 class PlasticPart:
@@ -74,8 +81,7 @@ class PlasticPart:
     """
 
     def __init__(self, runner: CpuRunner, thread: Thread, rule: Rule, row: np.ndarray) -> None:
-        self.rule, self.plan, self.me = rule, rule.connection.plasticity, thread.me
-        assert self.plan is not None
+        self.rule, self.plan, self.me = rule, rule.plan, thread.me
         self.dtype = runner.dtype
         self.bundle = next(b for b in runner.bundles if rule.connection in b.connections)
         self.synapses = self.bundle.parts[thread.me]
@@ -128,9 +134,8 @@ class PlasticPart:
             .reshape(len(plan.states), size),
         )  # fmt: skip
         longest = int(np.diff(part.ptr).max(initial=0))
-        self.scratch = self._set(
-            L.X_SCRATCH, np.zeros(0 if plan.transmits_weight else longest, self.dtype)
-        )
+        size = 0 if plan.transmits_weight else longest
+        self.scratch: np.ndarray = self._set(L.X_SCRATCH, np.zeros(size, self.dtype))
         if self.rule.uses_random:
             self.random = self._set(L.X_RANDOM, self.ranks(runner).astype(np.uint32))
             self.rounds = self._set(L.X_ROUNDS, np.zeros(n_sources, np.int32))
@@ -228,7 +233,7 @@ class PlasticPart:
 
     def states_now(self, state: int, step: int) -> np.ndarray:
         """Return a state of the synapses as it is at a step, after `weights_now`."""
-        out = np.empty_like(self.states[state])
+        out: np.ndarray = np.empty_like(self.states[state])
         self.call(f"read_{self.plan.states[state]}", out.ctypes.data, step)
         return out
 

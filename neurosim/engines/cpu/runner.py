@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +20,8 @@ from neurosim.engines.cpu.kernels import layout as L
 from neurosim.engines.cpu.kernels.driver import run_thread
 from neurosim.engines.cpu.options import CPU, LONGEST_STRIDE
 from neurosim.engines.cpu.partition import partition
+from neurosim.engines.cpu.plastic import compile_rule, run_interval
 from neurosim.engines.cpu.storage import edges_of
-from neurosim.engines.cpu.plastic import compile_rule
 from neurosim.engines.cpu.strategy import last_decision, next_decision, should_sleep
 from neurosim.engines.cpu.synapses import (
     build_bundles,
@@ -141,10 +142,8 @@ class CpuRunner(Runner):
     def _watched(self, population: int) -> str | None:
         """Return why a population must be stepped in every step, or None."""
         for name, rule in self.rules.items():
-            plan = rule.connection.plasticity
-            if rule.connection.post == population and plan is not None:
-                if plan.sampled or plan.at_spike or plan.spec.post_event is not None:
-                    return f"projection {name!r} reads its states in every step"
+            if rule.connection.post == population and rule.plan.reads_target:
+                return f"projection {name!r} reads its states in every step"
         return self.plan.stepped_for(population)
 
     # ---- strategies
@@ -239,17 +238,16 @@ class CpuRunner(Runner):
 
     def _next_interval(self) -> int:
         """Return the next step after which a plastic projection has an interval event."""
-        periods = [
-            r.connection.plasticity.interval for r in self.rules.values() if r.connection.plasticity
-        ]
+        periods = [rule.plan.interval for rule in self.rules.values()]
         return min(((self._step // p + 1) * p for p in periods if p), default=L.FOREVER)
 
     def _intervals(self) -> None:
         """Run the interval events that are due at this step."""
         for name, rule in self.rules.items():
-            plan = rule.connection.plasticity
-            if plan is not None and plan.interval and self._step % plan.interval == 0:
-                self._each_thread(lambda t, name=name: t.plastic[name].interval(self._step))
+            if rule.plan.interval and self._step % rule.plan.interval == 0:
+                self._each_thread(functools.partial(run_interval, name=name, step=self._step))
+                for t in self.threads:
+                    t.plastic[name].renumber(self)
 
     def _each_thread(self, do: Callable[[Thread], None]) -> None:
         """Do something for each thread's part, in parallel."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.engines.reference import plastic_state
-from neurosim.expressions import evaluate
+from neurosim.expressions import Expression, evaluate, symbols
 from neurosim.expressions.evaluate import exprel
 from neurosim.lower.connectivity import ConnectionSpec, Edges
 from neurosim.lower.plasticity import PlasticityPlan, Trace
@@ -214,14 +214,16 @@ class PlasticSynapses:
     def _rewire(self, step: int, env: Values) -> None:
         """Replace the synapses that the rule prunes."""
         plan, e = self.plan, self.edges
-        env = dict(plan.values) | env | self.synapse | {"dt": self.dt, "t": step * self.dt}
+        assert plan.prune is not None
+        env = {**plan.values, **env, **self.synapse, "dt": self.dt, "t": step * self.dt}
         everyone = np.arange(len(e))
         env |= {n: self._random(n, everyone, step, 0) for n in random_names(plan.prune)}
         pruned = np.broadcast_to(evaluate(plan.prune, env), (len(e),))
         pre = e.pre.copy()
         pre[pruned] = replace_sources(
-            self.spec, plan, step // plan.interval, e.pre, e.post, e.delay_steps, pruned
-        )
+            self.spec, plan, step // plan.interval, e.pre, e.post,
+            np.asarray(e.delay_steps, np.int64), pruned,
+        )  # fmt: skip
         self.synapse[WEIGHT][pruned] = plan.regrow
         for s in plan.states:
             self.synapse[s][pruned] = plan.init[s]
@@ -273,8 +275,8 @@ class PlasticSynapses:
             for t in plan.traces[level]:
                 traces[t.name][:] = t.init
         self.modulator = {t.name: t.init for t in plan.traces["modulator"]}
-        for t, v in self.post.items():
-            self.before[t][:] = self.after[t][:] = v
+        for name, values in self.post.items():
+            self.before[name][:] = self.after[name][:] = values
         self.events[:] = 0
         self.waiting[:] = 0
 
@@ -292,7 +294,6 @@ class PlasticSynapses:
         return Edges(e.pre, e.post, self.synapse[WEIGHT] * self.sign, e.delay_steps, e.receptor)
 
 
-def random_names(expression: Any) -> list[str]:
-    from neurosim.expressions import symbols
-
+def random_names(expression: Expression) -> list[str]:
+    """Return the names of the random numbers in an expression."""
     return [n for n in symbols(expression) if n.startswith("random@")]

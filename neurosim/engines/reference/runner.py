@@ -61,7 +61,7 @@ class ReferenceRunner(Runner):
         self.connections = [_Connection(c, plan.populations[c.pre].n) for c in plan.connections]
         self.plastic = {
             c.plan.name: PlasticSynapses(
-                c.plan.plasticity, c.edges, plan.populations[c.plan.pre].n,
+                c.plan.plasticity, c.plan.spec, c.edges, plan.populations[c.plan.pre].n,
                 plan.populations[c.plan.post].n, plan.dt,
             )
             for c in self.connections
@@ -118,6 +118,7 @@ class ReferenceRunner(Runner):
                 chosen = connection.of(spikes[connection.plan.pre])
                 weights = edges.weight[chosen]
             else:
+                edges = self.plastic[connection.plan.name].edges
                 chosen, weights = self._plastic_step(connection.plan, step, spikes)
             slots = (step + edges.delay_steps[chosen]) % self.slots
             where = (slots, edges.receptor[chosen], edges.post[chosen])

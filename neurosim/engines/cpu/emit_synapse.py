@@ -1,0 +1,335 @@
+"""Source lines for one synapse of a plastic projection: opening it, catching up, its statements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from neurosim.engines.cpu.emit_step import FUNCTIONS, Lines, indent, number
+from neurosim.engines.cpu.kernels import layout as L
+from neurosim.expressions import Expression, Printer, symbols
+from neurosim.lower.plasticity import Assignment, Evolution, PlasticityPlan, Trace
+from neurosim.models.synapse_spec import WEIGHT
+
+_PLASTIC_FUNCTIONS = FUNCTIONS | {"**": "power({0}, {1})"}
+
+
+class SynapseEmitter:
+    """Prints what happens to one synapse of a rule.
+
+    Parameters
+    ----------
+    plan : PlasticityPlan
+    dt : float
+        Step [ms].
+    precision : {"float64", "float32"}
+    signed : bool
+        Whether stored weights carry a sign.
+    target_states : sequence of str
+        States of the target's model, in the order of its block.
+    """
+
+    def __init__(
+        self, plan: PlasticityPlan, dt: float, precision: str, signed: bool,
+        target_states: Iterable[str],
+    ) -> None:  # fmt: skip
+        self.plan, self.dt, self.precision, self.signed = plan, dt, precision, signed
+        self.target_states = list(target_states)
+        self.numbers: list[float] = []
+        self._names: dict[str, str] = {}
+        self.pre = plan.traces["presynaptic"]
+        self.post = plan.traces["postsynaptic"]
+        self.modulator = plan.traces["modulator"]
+        self.record = 1 + len(self.post) + len(plan.at_spike)
+        read = [a.value for steps in plan.events.values() for a in steps]
+        read += [] if plan.prune is None else [plan.prune]
+        self.uses_random = any("random@" in s for e in read for s in symbols(e))
+        self.evolving = bool(plan.evolutions)
+
+    # ---- text of the parts
+
+    def value(self, name: str, number: float) -> str:
+        """Return the text of a number that is an argument of the kernels."""
+        if name not in self._names:
+            self._names[name] = f"q{len(self.numbers)}"
+            self.numbers.append(number)
+        return self._names[name]
+
+    def _symbol(self, name: str) -> str:
+        if name == "dt":
+            return self.value("dt", self.dt)
+        if name == "t":
+            return f"(REAL(now)*{self.value('dt', self.dt)})"
+        if name in self.plan.values:
+            return self.value(f"parameter {name}", self.plan.values[name])
+        if name.startswith("random@"):
+            counter = f"np.uint32(fetch(numbers, k)), np.uint32(now), np.uint32({name[7:]})"
+            words = f"philox4({counter}, np.uint32(round_), key0, key1)"
+            return f"REAL(uniform({words}[0]))"
+        return "v_" + name.replace("@", "_")
+
+    def expression(self, e: Expression) -> str:
+        """Return the text of an expression."""
+        return Printer(self._symbol, _PLASTIC_FUNCTIONS, number)(e)
+
+    def decayed(self, trace: Trace, then: str, steps: str) -> str:
+        """Return the text of a trace `steps` steps after it had the value `then`."""
+        rate = self.value(f"rate {trace.name}", -trace.rate * self.dt)
+        if trace.rate == 0.0:
+            return then
+        factor = f"exp({rate}*REAL({steps}))"
+        if trace.rest == 0.0:
+            return f"{then}*{factor}"
+        rest = self.value(f"rest {trace.name}", trace.rest)
+        return f"{rest} + ({then} - {rest})*{factor}"
+
+    def _clip(self) -> str:
+        low = self.value("low", self.plan.bounds[0])
+        high = self.value("high", self.plan.bounds[1])
+        return f"v_w = min(max(v_w, {low}), {high})"
+
+    def _assign(self, a: Assignment) -> Lines:
+        lines = [f"v_{a.target.replace('@', '_')} = {self.expression(a.value)}"]
+        return [*lines, self._clip()] if a.target == WEIGHT else lines
+
+    def statements(self, event: str, levels: tuple[str, ...], wanted: set[str]) -> Lines:
+        """Return the statements of some levels, leaving out versions that nobody reads."""
+        kept: list[Assignment] = []
+        for a in reversed(self.plan.events[event]):
+            if a.level in levels and (a.level == "synapse" or a.target in wanted):
+                kept.append(a)
+                wanted |= symbols(a.value)
+        return [line for a in reversed(kept) for line in self._assign(a)]
+
+    def reads(self, event: str) -> set[str]:
+        """Return the names that the synapses' own statements of an event read."""
+        found = {
+            s for a in self.plan.events[event] if a.level == "synapse" for s in symbols(a.value)
+        }
+        if event == "on_pre":
+            found |= symbols(self.plan.transmit)
+        chain = set(found)
+        for a in reversed(self.plan.events[event]):
+            if a.target in chain:
+                chain |= symbols(a.value)
+        return chain
+
+    # ---- pieces of the loop over synapses
+
+    def _open_table(self) -> Lines:
+        plan = self.plan
+        lines = [
+            f"X = view(table, {L.X_COLUMNS}, np.int64)",
+            f"Q = view(X[{L.X_NUMBERS}], @numbers, REAL)",
+            "@prologue",
+            f"bits, base, padded = X[{L.X_BITS}], X[{L.X_BASE}], X[{L.X_PADDED}]",
+            "mask = (1 << bits) - 1",
+            f"pointers = view(X[{L.X_POINTERS}], X[{L.X_SOURCES}] + 1, np.int64)",
+            f"size = X[{L.X_SYNAPSES}]",
+            f"packed = view(X[{L.X_PACKED}], size, np.uint32)",
+            f"weights = view(X[{L.X_WEIGHTS}], size, REAL)",
+            f"lasts = view(X[{L.X_LAST}], X[{L.X_SOURCES}], np.int32)",
+        ]
+        lines += [f"then_{t.name} = view(X[{L.X_PRE}] + {j} * X[{L.X_SOURCES}] * ITEM, "
+                  f"X[{L.X_SOURCES}], REAL)" for j, t in enumerate(self.pre)]  # fmt: skip
+        lines += [f"c_{s} = view(X[{L.X_STATES}] + {j} * size * ITEM, size, REAL)"
+                  for j, s in enumerate(plan.states)]  # fmt: skip
+        lines += self._open_history()
+        if self.plan.spec.uses_modulator:
+            lines += self._open_modulator()
+        if plan.sampled:
+            lines += [f"slots, n_post = X[{L.X_SAMPLE_SLOTS}], X[{L.X_N}]"]
+            lines += [f"s_{s} = view(X[{L.X_SAMPLES}] + {j} * slots * n_post * ITEM, "
+                      "slots * n_post, REAL)" for j, s in enumerate(plan.sampled)]  # fmt: skip
+        if self.uses_random:
+            lines += [
+                f"numbers = view(X[{L.X_RANDOM}], size, np.uint32)",
+                f"rounds = view(X[{L.X_ROUNDS}], X[{L.X_SOURCES}], np.int32)",
+                f"key0, key1 = np.uint32(X[{L.X_KEY0}]), np.uint32(X[{L.X_KEY1}])",
+            ]
+        return lines
+
+    def _open_history(self) -> Lines:
+        return [
+            f"capacity = X[{L.X_CAPACITY}]",
+            f"H = view(X[{L.X_HISTORY}], X[{L.X_N}] * capacity * {self.record}, REAL)",
+            f"HS = view(X[{L.X_HISTORY}], X[{L.X_N}] * capacity * {self.record}, WHOLE)",
+            f"counts = view(X[{L.X_COUNTS}], X[{L.X_N}], np.int32)",
+            "wrap = capacity - 1",
+        ]
+
+    def _open_modulator(self) -> Lines:
+        width = max(1, len(self.modulator))
+        return [
+            f"m_wrap = X[{L.X_M_CAPACITY}] - 1",
+            f"m_delay = X[{L.X_M_DELAY}]",
+            f"M = view(X[{L.X_M_VALUES}], X[{L.X_M_CAPACITY}] * {width}, REAL)",
+            f"MS = view(X[{L.X_M_STEPS}], X[{L.X_M_CAPACITY}], np.int64)",
+            f"m_top = X[{L.X_M_COUNT}]",
+        ]
+
+    def _at(self, p: str) -> str:
+        return f"(ring + ({p} & wrap)) * {self.record}"
+
+    def _arrival(self, p: str) -> str:
+        return f"np.int64(fetch(HS, {self._at(p)})) + delay"
+
+    def _open_synapse(self) -> Lines:
+        lines = [
+            "word = fetch(packed, k)",
+            "delay = np.int64(word >> bits)",
+        ]
+        if self.plan.axonal:
+            share = self.value("dendritic", 1.0 - 2.0 * self.plan.axonal)
+            lines.append(f"delay = np.int64(np.rint(np.float64(delay)*{share}))")
+        lines += [
+            "i = np.int64(word & mask) - base",
+            "while i >= padded:",
+            "    i -= padded",
+            "stored = fetch(weights, k)",
+            "v_w = abs(stored)" if self.signed else "v_w = stored",
+            *[f"v_{s} = fetch(c_{s}, k)" for s in self.plan.states],
+            "top = np.int64(fetch(counts, i))",
+            "ring = i * capacity",
+            "p = top",
+            f"while {self._arrival('p - 1')} > done:",
+            "    p -= 1",
+        ]
+        if self.plan.spec.uses_modulator:
+            lines += [
+                "m = m_top",
+                "while fetch(MS, (m - 1) & m_wrap) + m_delay > done:",
+                "    m -= 1",
+            ]
+        if self.evolving:
+            lines += [f"as_of = max(past, X[{L.X_EDGE}], {self._arrival('p - 1')})"]
+            if self.plan.spec.uses_modulator:
+                lines += ["as_of = max(as_of, fetch(MS, (m - 1) & m_wrap) + m_delay)"]
+        return lines
+
+    def _close_synapse(self) -> Lines:
+        lines = ["store(weights, k, REAL(copysign(v_w, stored)))" if self.signed
+                 else "store(weights, k, v_w)"] if self._changes_weight() else []  # fmt: skip
+        changed = {a.target for e in self.plan.events.values() for a in e} | {
+            e.name for e in self.plan.evolutions
+        }
+        return lines + [f"store(c_{s}, k, v_{s})" for s in self.plan.states if s in changed]
+
+    def _changes_weight(self) -> bool:
+        return self.plan.spec.changes_weights
+
+    def _pre_at(self, names: set[str], when: str) -> Lines:
+        return [
+            f"v_{t.name}_0 = " + self.decayed(t, f"then_{t.name}_v", f"{when} - past")
+            for t in self.pre
+            if f"{t.name}@0" in names
+        ]
+
+    def _post_at(self, names: set[str], when: str, p: str) -> Lines:
+        """Return traces of the target as the synapse sees them after its event before `p`."""
+        wanted = [(j, t) for j, t in enumerate(self.post) if f"{t.name}@0" in names]
+        if not wanted:
+            return []
+        at = f"before = {self._at(p + ' - 1')}"
+        lines = [at, f"since = {when} - np.int64(fetch(HS, before)) - delay"]
+        return lines + [
+            f"v_{t.name}_0 = " + self.decayed(t, f"fetch(H, before + {1 + j})", "since")
+            for j, t in wanted
+        ]
+
+    def _modulator_at(self, names: set[str], when: str) -> Lines:
+        wanted = [(j, t) for j, t in enumerate(self.modulator) if f"{t.name}@0" in names]
+        if not wanted:
+            return []
+        n = len(self.modulator)
+        lines = [
+            "m_before = (m - 1) & m_wrap",
+            f"m_since = {when} - fetch(MS, m_before) - m_delay",
+        ]
+        return lines + [
+            f"v_{t.name}_0 = " + self.decayed(t, f"fetch(M, m_before * {n} + {j})", "m_since")
+            for j, t in wanted
+        ]
+
+    def _evolve(self, until: str) -> Lines:
+        """Return what advances states that change between events from `as_of`."""
+        if not self.evolving:
+            return []
+        names = {f"{n}@0" for e in self.plan.evolutions for term in e.terms for n in term.traces}
+        lines = [*self._pre_at(names, "as_of"), *self._post_at(names, "as_of", "p")]
+        lines += self._modulator_at(names, "as_of")
+        lines.append(f"elapsed = REAL({until} - as_of)")
+        lines += [f"e_{e.name} = {self._evolved(e)}" for e in self.plan.evolutions]
+        lines += [f"v_{e.name} = e_{e.name}" for e in self.plan.evolutions]
+        lines.append(f"as_of = {until}")
+        if any(e.name == WEIGHT for e in self.plan.evolutions):
+            lines.append(self._clip())
+        return lines
+
+    def _evolved(self, e: Evolution) -> str:
+        rates = {t.name: t.rate for ts in self.plan.traces.values() for t in ts}
+        rates |= {s.name: s.rate for s in self.plan.evolutions}
+        own = self.value(f"own rate {e.name}", -e.rate * self.dt)
+        text = f"v_{e.name}*exp({own}*elapsed)" if e.rate else f"v_{e.name}"
+        for j, term in enumerate(e.terms):
+            rate = sum(rates.get(n, 0.0) for n in term.traces)
+            factor = self.value(f"factor {e.name} {j}", term.factor * self.dt)
+            apart = self.value(f"apart {e.name} {j}", (e.rate - rate) * self.dt)
+            product = "*".join(
+                f"v_{n}_0" if n not in (*self.plan.states, WEIGHT) else f"v_{n}"
+                for n in term.traces
+            )
+            product = f"*{product}" if product else ""
+            decay = f"*exp({own}*elapsed)" if e.rate else ""
+            text += f" + {factor}{product}*elapsed{decay}*exprel({apart}*elapsed)"
+        return text
+
+    def _catch_up(self, limit: str) -> Lines:
+        """Return the loop over the events that reached a synapse up to the step `limit`."""
+        post = [*self._event_head("on_post", "now"), *self._post_event(), "p += 1"]
+        if not self.plan.spec.uses_modulator:
+            return [
+                "while p < top:",
+                f"    now = {self._arrival('p')}",
+                f"    if now > {limit}:",
+                "        break",
+                *indent(post),
+            ]
+        modulated = self._event_head("on_modulator", "now")
+        modulated += self.statements("on_modulator", ("modulator", "synapse"), set())
+        return [
+            "while True:",
+            f"    now = {self._arrival('p')} if p < top else FOREVER",
+            "    m_now = fetch(MS, m & m_wrap) + m_delay if m < m_top else FOREVER",
+            f"    if min(now, m_now) > {limit}:",
+            "        break",
+            "    if now <= m_now:",
+            *indent(post, 2),
+            "    else:",
+            "        now = m_now",
+            *indent(modulated, 2),
+            "        m += 1",
+        ]
+
+    def _event_head(self, event: str, now: str) -> Lines:
+        names = self.reads(event)
+        return [
+            *self._evolve(now),
+            *self._pre_at(names, now),
+            *self._post_at(names, now, "p"),
+            *(self._modulator_at(names, now) if self.plan.spec.uses_modulator else []),
+        ]
+
+    def _post_event(self) -> Lines:
+        lines = []
+        names = self.reads("on_post")
+        for j, s in enumerate(self.plan.at_spike):
+            at = f"{self._at('p')} + {1 + len(self.post) + j}"
+            lines.append(f"v_{s}_post = fetch(H, {at})")
+        if self.uses_random:
+            lines += [
+                "round_ = 0",
+                "while fetch(HS, " + self._at("p - 1 - round_") + ") == fetch(HS, "
+                + self._at("p") + "):",
+                "    round_ += 1",
+            ]  # fmt: skip
+        return lines + self.statements("on_post", ("postsynaptic", "synapse"), names)
