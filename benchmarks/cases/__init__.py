@@ -2,10 +2,10 @@
 
 from case import Case
 
-from . import balanced, coba, cuba, fly, microcircuit, plastic, sparse
+from . import balanced, coba, cuba, fly, microcircuit, plastic, segments, sparse
 
 CASES: dict[str, Case] = {
     name: case
-    for module in (cuba, coba, balanced, plastic, microcircuit, sparse, fly)
+    for module in (cuba, coba, balanced, plastic, microcircuit, sparse, segments, fly)
     for name, case in module.CASES.items()
 }
