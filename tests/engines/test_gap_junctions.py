@@ -211,9 +211,7 @@ def mixed(n=30, seed=5):
 
 def run(engine, pieces=(60.0,)):
     net, recorded = mixed()
-    simulation = ns.Simulation(
-        net, seed=4, engine=engine, record=recorded if record is None else record
-    )
+    simulation = ns.Simulation(net, seed=4, engine=engine, record=recorded)
     for piece in pieces:
         simulation.run(piece)
     return simulation
