@@ -62,6 +62,7 @@ from neurosim.models.plasticity import (
     weight_normalization,
 )
 from neurosim.models.pyramidal_ca import pyramidal_ca
+from neurosim.models.segment import iaf_psc_exp_dendrite, segment
 from neurosim.models.sources import inhomogeneous_poisson, parrot, poisson, spike_source
 from neurosim.models.synapse import SynapseModel, synapse_from_declaration
 
@@ -155,6 +156,7 @@ __all__ = [
     "iaf_psc_alpha",
     "iaf_psc_delta",
     "iaf_psc_exp",
+    "iaf_psc_exp_dendrite",
     "inhomogeneous_poisson",
     "izhikevich",
     "jonke",
@@ -170,6 +172,7 @@ __all__ = [
     "pp_cond_exp_mc_urbanczik",
     "pyramidal_ca",
     "quantal_stp",
+    "segment",
     "sodium_spike",
     "spike_source",
     "spike_upstroke",

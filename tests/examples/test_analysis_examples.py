@@ -13,8 +13,8 @@ def test_dendritic_theory(tmp_path, capsys):
 
     found = dendritic_theory.main(["--out", str(tmp_path), "--quick"])
     assert (tmp_path / "dendritic_theory.png").stat().st_size > 20_000
-    # 7 rows, one false alarm in 2,000; rows of few expected matches are not normal: 5 errors
-    assert len(found) == 7
+    # 14 rows, one false alarm in 1,000; rows of few expected matches are not normal: 5 errors
+    assert len(found) == 14
     assert max(abs(distance) for distance in found.values()) < 5.0
     text = capsys.readouterr().out
     for published in ("8.376e-13", "2.472e-23", "1.542e-12", "1.080e-07", "1.663e-16"):

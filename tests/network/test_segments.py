@@ -67,7 +67,7 @@ def test_mistakes() -> None:
     other = net.population(2, M.iaf_psc_exp(), name="other")
     with pytest.raises(NetworkError, match="'other' has no dendritic segments; add them with"):
         net.connect(inputs, other, receptor="segment")
-    with pytest.raises(NetworkError, match="has no receptor 'dendrite'.*iaf_psc_exp_dendrite"):
+    with pytest.raises(NetworkError, match=r"has no receptor 'dendrite'.*iaf_psc_exp_dendrite"):
         net.segments(other, 3)
     with pytest.raises(NetworkError, match="segments already"):
         net.segments(cells, 3)
