@@ -30,6 +30,7 @@ _LAZY: dict[str, str] = {
     "ALIF": "neurosim.bridge.neurons",
     "AdLIF": "neurosim.bridge.neurons",
     "AlphaLIF": "neurosim.bridge.neurons",
+    "AstroLIF": "neurosim.bridge.neurons",
     "CubaLIF": "neurosim.bridge.neurons",
     "DendriticLIF": "neurosim.bridge.neurons",
     "LI": "neurosim.bridge.neurons",

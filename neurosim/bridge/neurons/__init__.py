@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurosim.bridge.layer import reset
 from neurosim.bridge.neurons.adaptive import ALIF, AdLIF
+from neurosim.bridge.neurons.astrocyte import AstroLIF
 from neurosim.bridge.neurons.base import Neuron
 from neurosim.bridge.neurons.dendritic import DendriticLIF
 from neurosim.bridge.neurons.lapicque import Lapicque
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from neurosim.bridge.neurons.model_neuron import ModelNeuron
 
 __all__ = [
-    "ALIF", "LI", "LIF", "AdLIF", "AlphaLIF", "CubaLIF", "DendriticLIF", "Lapicque", "ModelNeuron",
-    "Neuron", "Recurrent", "reset",
+    "ALIF", "LI", "LIF", "AdLIF", "AlphaLIF", "AstroLIF", "CubaLIF", "DendriticLIF", "Lapicque",
+    "ModelNeuron", "Neuron", "Recurrent", "reset",
 ]  # fmt: skip
 
 
