@@ -23,7 +23,8 @@ from neurosim.expressions import (
     evaluate,
     symbols,
 )
-from neurosim.expressions.tree import Number, Operation, rebuild
+from neurosim.expressions.tree import Number, rebuild
+from neurosim.lower.evolution import Evolution, check_products, evolution_of
 from neurosim.lower.grid import to_step
 from neurosim.models.base import NeuronModel
 from neurosim.models.synapse_spec import EVENTS, LEVELS, WEIGHT, SynapseSpec, post_symbol
@@ -42,23 +43,6 @@ class Trace:
     rate: float
     rest: float
     init: float
-
-
-@dataclass(frozen=True)
-class Term:
-    """A product of decaying traces in a right-hand side: factor times their product."""
-
-    factor: float
-    traces: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Evolution:
-    """A state with ``ds/dt = -rate s + sum of terms``."""
-
-    name: str
-    rate: float
-    terms: tuple[Term, ...]
 
 
 @dataclass(frozen=True)
@@ -183,9 +167,9 @@ def lower_plasticity(projection: Any, dt: float, seed: int) -> PlasticityPlan:
     }  # fmt: skip
     at_spike, sampled = _post_states(spec, projection, where)
     decaying = {t.name for level in LEVELS for t in traces[level] if t.rest == 0.0}
-    evolutions = tuple(_evolution(n, e, spec, values, decaying, where)
+    evolutions = tuple(evolution_of(n, e, spec, values, decaying, where)
                        for n, e in spec.odes.items())  # fmt: skip
-    _check_products(evolutions, where)
+    check_products(evolutions, where)
     low, high = (float(evaluate(b, values)) for b in spec.bounds)
     _check_weights(projection, low, high, where)
     if spec.uses_modulator and projection.modulator is None:
@@ -360,72 +344,3 @@ def _renamed(
         return Symbol(version[e.name]) if e.name in version else None
 
     return rebuild(expression, change)
-
-
-# ---- what changes between events
-
-
-def _evolution(
-    name: str,
-    rhs: Expression,
-    spec: SynapseSpec,
-    values: Mapping[str, float],
-    decaying: set[str],
-    where: str,
-) -> Evolution:
-    states = {s for s in spec.odes if s != name}
-    products = _expand(rhs)
-    rate, terms = 0.0, []
-    for product in products:
-        constants, names = [], []
-        for factor in product:
-            free = symbols(factor) - set(values)
-            if not free:
-                constants.append(float(evaluate(factor, values)))
-            elif isinstance(factor, Symbol) and (factor.name in decaying or factor.name in
-                                                 ({name} | states)):  # fmt: skip
-                names.append(factor.name)
-            else:
-                raise ModelError(
-                    f"{where}: d{name}/dt must be a sum of products of decaying traces and "
-                    f"states, but holds {', '.join(sorted(free))} in another form."
-                )
-        scale = float(np.prod(constants)) if constants else 1.0
-        if names == [name]:
-            rate -= scale
-        elif name in names:
-            raise ModelError(f"{where}: d{name}/dt has a product with {name} itself.")
-        elif scale != 0.0:
-            terms.append(Term(scale, tuple(names)))
-    if rate < 0:
-        raise ModelError(f"{where}: {name} grows by itself (rate {-rate:g} per ms).")
-    return Evolution(name, rate, tuple(terms))
-
-
-def _expand(expression: Expression) -> list[list[Expression]]:
-    """Return a sum of products: a list of lists of factors."""
-    match expression:
-        case Operation(op="+", args=(a, b)):
-            return _expand(a) + _expand(b)
-        case Operation(op="-", args=(a, b)):
-            return _expand(a) + [[Number(-1.0), *p] for p in _expand(b)]
-        case Operation(op="neg", args=(a,)):
-            return [[Number(-1.0), *p] for p in _expand(a)]
-        case Operation(op="*", args=(a, b)):
-            return [[*p, *q] for p in _expand(a) for q in _expand(b)]
-        case Operation(op="/", args=(a, b)):
-            return [[*p, Operation("/", (Number(1.0), b))] for p in _expand(a)]
-    return [[expression]]
-
-
-def _check_products(evolutions: tuple[Evolution, ...], where: str) -> None:
-    """Check that what enters a product decays by itself."""
-    driven = {e.name for e in evolutions if e.terms}
-    for e in evolutions:
-        for term in e.terms:
-            for name in term.traces:
-                if name in driven:
-                    raise ModelError(
-                        f"{where}: d{e.name}/dt uses {name}, which is driven by others itself; "
-                        "only states that decay (dc/dt = -c/tau) have a closed form here."
-                    )

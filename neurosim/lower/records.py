@@ -28,6 +28,13 @@ def checked_records(
                 raise RecordingError(
                     f"Weights: {item.projection.name!r} belongs to another network."
                 )
+            rule = item.projection.synapse
+            if rule is not None and rule.spec.prune is not None:
+                raise RecordingError(
+                    f"Weights({item.projection.name!r}): synapses of {rule.name} are replaced "
+                    "while it runs, so their weights have no course over time; read "
+                    "sim.weights(name) between two runs."
+                )
             weights.append(item)
             continue
         if not isinstance(item, Spikes | State):

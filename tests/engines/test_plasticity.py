@@ -251,3 +251,10 @@ def test_structural_plasticity_keeps_what_it_should() -> None:
     strict = sim.weights("strict")
     assert (strict.pre != strict.post).all()
     assert np.unique(40 * strict.post + strict.pre).size == len(strict)
+
+
+def test_weights_of_synapses_that_move_are_not_recorded() -> None:
+    """The message says why and what to do instead."""
+    net, _ = plastic_network(RULES["rewired"])
+    with pytest.raises(ns.errors.RecordingError, match=r"replaced while it runs.*sim.weights"):
+        ns.Simulation(net, record=[ns.Weights(net.projections["plastic"], interval=10.0)])

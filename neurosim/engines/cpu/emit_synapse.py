@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from neurosim.engines.cpu.emit_step import FUNCTIONS, Lines, indent, number
 from neurosim.engines.cpu.kernels import layout as L
 from neurosim.expressions import Expression, Printer, symbols
-from neurosim.lower.plasticity import Assignment, Evolution, PlasticityPlan, Trace
+from neurosim.lower.evolution import Evolution
+from neurosim.lower.plasticity import Assignment, PlasticityPlan, Trace
 from neurosim.models.synapse_spec import WEIGHT
 
 _PLASTIC_FUNCTIONS = FUNCTIONS | {"**": "power({0}, {1})"}

@@ -32,7 +32,9 @@ def check_memory(plan: Plan, parts: Partition, itemsize: int) -> None:
     """Raise NetworkSizeError if the network cannot fit, before anything is allocated."""
     synapses = 0.0
     for c in plan.connections:
-        synapses += count_estimate(c.spec)[0] * (4 if c.spec.constant else 4 + itemsize)
+        states = len(c.plasticity.states) if c.plasticity is not None else 0
+        each = 4 if c.spec.constant else 4 + itemsize * (1 + states)
+        synapses += count_estimate(c.spec)[0] * each
     neurons = sum(p.n * (len(p.model.states) + 8) for p in plan.populations if p.model) * itemsize
     rows = sum(8 * (plan.populations[c.pre].n + 1) * parts.threads for c in plan.connections)
     require_memory(
