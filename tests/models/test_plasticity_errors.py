@@ -1,0 +1,150 @@
+"""What is wrong with a plastic synapse is said with its name, the line, and the remedy."""
+
+import numpy as np
+import pytest
+
+import neurosim as ns
+from neurosim.errors import ModelError, NetworkError, ParameterError, UnknownNameError
+from neurosim.models import SynapseModel, param, state
+
+M = ns.models
+
+
+def build(rule, *, model=None, weight=10.0, **connect):
+    """Lower a network with one plastic projection."""
+    net = ns.Network()
+    pre = net.population(3, M.poisson(rate=5.0), name="pre")
+    post = net.population(3, model or M.iaf_psc_exp(), name="post")
+    reward = net.population(1, M.poisson(rate=5.0), name="reward")
+    if connect.pop("reward", False):
+        connect["modulator"] = reward
+    net.connect(pre, post, weight=weight, synapse=rule, name="plastic", **connect)
+    ns.Simulation(net, dt=0.1)
+
+
+def declare(**texts):
+    """Return a rule made of a trace on each side and the given texts."""
+    body = {
+        "tau": param(20.0, "ms", gt=0),
+        "presynaptic": "dx/dt = -x/tau : 1",
+        "postsynaptic": "dy/dt = -y/tau : 1",
+        "on_pre": "x += 1",
+        "on_post": "y += 1",
+    }
+    return type("mine", (SynapseModel,), body | texts)
+
+
+NETWORKS = {
+    "weight above": (lambda: build(M.stdp(Wmax=5.0)), ParameterError,
+                     "projection 'plastic': stdp: a weight of magnitude 10 is outside the bounds "
+                     "0 to 5; change the weight or the bound."),
+    "weights of a list": (lambda: build(M.stdp(Wmax=5.0), weight=ns.Uniform(0.0, 9.0)),
+                          ParameterError, "magnitude 9 is outside the bounds 0 to 5"),
+    "bounds": (lambda: build(M.stdp_dopamine(Wmin=30.0, Wmax=20.0), reward=True), ParameterError,
+               "bounds 30 to 20; magnitudes of weights need 0 <= low <= high"),
+    "state": (lambda: build(M.clopath()), ModelError,
+              "clopath reads u_bar_bar_post, but iaf_psc_exp has no state u_bar_bar. Its states: "
+              "V_m, I_syn_ex, I_syn_in. Choose a model that declares it, or add it."),
+    "dendrite": (lambda: build(M.urbanczik(), weight=1.0), ModelError,
+                 "urbanczik reads V_dend_post, but iaf_psc_exp has no state V_dend"),
+    "parrot": (lambda: build(M.clopath(), model=M.parrot()), NetworkError,
+               "plastic synapses need a neuron as target"),
+    "nobody emits": (lambda: build(M.stdp_dopamine()), NetworkError,
+                     "stdp_dopamine has a third factor (n) that no population emits; name one "
+                     "with connect(..., modulator=population)."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks(name):
+    make, error, text = NETWORKS[name]
+    with pytest.raises(error) as caught:
+        make()
+    assert text in str(caught.value)
+
+
+CONNECTS = {
+    "class": ({"rule": M.stdp}, "synapse = stdp is a class; write stdp()."),
+    "neuron": ({"rule": M.iaf_psc_exp()}, "a plastic synapse such as ns.models.stdp() is needed"),
+    "modulator without rule": ({"rule": M.stdp(), "reward": True}, "but stdp has no third factor"),
+    "axonal": ({"rule": M.stdp(), "axonal": 0.7}, "axonal = 0.7; the axonal share of the delay "
+               "must be in 0 to 0.5"),
+    "axonal below": ({"rule": M.stdp(), "axonal": -0.1}, "must be in 0 to 0.5"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONNECTS)
+def test_connect(name):
+    given, text = CONNECTS[name]
+    with pytest.raises((NetworkError, ParameterError)) as caught:
+        build(**given)
+    assert str(caught.value).startswith("connect(pre -> post): ")
+    assert text in str(caught.value)
+
+
+RULES = {
+    "unknown name": ({"on_pre": "w -= tua*y; x += 1"},
+                     "unknown name 'tua' in 'w -= tua*y'", "Did you mean 'tau'?"),
+    "trace of the target at the source": ({"on_pre": "y += 1"},
+                                          "mine, on_pre: 'y += 1' changes the postsynaptic trace",
+                                          "change it in on_post."),
+    "trace of the source at the target": ({"on_post": "x = 0"},
+                                          "mine, on_post: 'x = 0' changes the presynaptic trace",
+                                          "change it in on_pre."),
+    "jump by the weight": ({"on_pre": "x += w"}, "'x += w': the presynaptic trace 'x' is shared",
+                           "parameters and presynaptic traces only"),
+    "trace that is no decay": ({"presynaptic": "dx/dt = -x*y/tau : 1"}, "must decay by itself",
+                               "advanced from event to event"),
+    "parameter assigned": ({"on_pre": "tau = 3[ms]"}, "assigns to 'tau', which is fixed", ""),
+    "units": ({"on_pre": "w += tau; x += 1"}, "unit clash in 'w += tau'", "ms"),
+    "value before it is made": ({"on_pre": "new += 1"}, "changes 'new', which has no value", ""),
+    "built-in name": ({"random": param(1.0, "1")}, "parameter 'random' is a built-in name", ""),
+    "suffix": ({"V_post": state("mV")}, "ends in '_post'", "rename"),
+    "post_event": ({"post_event": "V_m_post > x"}, "post_event 'V_m_post > x' may use parameters",
+                   "states of the target"),
+    "interval": ({"on_interval": "w *= 0.9"}, "on_interval", "interval = 'interval'"),
+    "interval without unit of time": ({"interval": "A", "A": param(1.0, "mV"),
+                                       "on_interval": "w *= 0.9"},
+                                      "interval = 'A' is not a parameter with a unit of time", ""),
+    "bounds": ({"bounds": ("0", "x")}, "may use parameters only", "bounds"),
+    "map": ({"equations": "c := c + 1 : 1"}, "a synapse has no maps", "assign at an event"),
+    "membrane of yesterday": ({"on_pre": "w += previous(x)"}, "previous() belongs to neuron", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_declarations(name):
+    texts, *wanted = RULES[name]
+    with pytest.raises(ModelError) as caught:
+        declare(**texts)
+    for text in wanted:
+        assert text in str(caught.value)
+    assert "mine" in str(caught.value)
+
+
+def test_growth_has_no_closed_form():
+    """What grows between events, or is driven by what is driven, is refused with the network."""
+    growing = declare(equations="dc/dt = c/tau : 1", on_post="c += x; y += 1")
+    with pytest.raises(ModelError, match="c grows by itself"):
+        build(growing())
+    twice = declare(equations="dc/dt = x/tau - c/tau : 1\n dw/dt = c*x/tau : 1")
+    with pytest.raises(ModelError, match="driven by others itself"):
+        build(twice())
+    squared = declare(equations="dw/dt = exp(x)/tau : 1")
+    with pytest.raises(ModelError, match="sum of products of decaying traces"):
+        build(squared())
+
+
+def test_values():
+    with pytest.raises(UnknownNameError, match="Did you mean 'Wmax'"):
+        M.stdp(wmax=3.0)
+    with pytest.raises(ParameterError, match="one number for the whole projection"):
+        M.stdp(Wmax=np.array([1.0, 2.0]))
+    with pytest.raises(ParameterError, match=r"tau_plus = -1 ms: must be > 0"):
+        M.stdp(tau_plus=-1.0)
+    with pytest.raises(ParameterError, match=r"p_transmit = 1\.5 1: must be <= 1"):
+        M.bernoulli_synapse(p_transmit=1.5)
+    with pytest.raises(ParameterError, match="n = 21 1: must be <= 20"):
+        M.quantal_stp(n=21)
+    with pytest.raises(ParameterError, match="initial c = 'a'"):
+        M.stdp_dopamine(c="a")
