@@ -36,6 +36,7 @@ def explain(simulation: Simulation, *, kernels: bool = True) -> str:
     lines += [f"  {_population(p)}" for p in plan.populations]
     lines += ["", "projections"]
     lines += [f"  {_projection(plan, k)}" for k in range(len(plan.connections))] or ["  none"]
+    lines += _couplings(plan)
     lines += ["", f"memory: {gib(counters['bytes'])}"]
     for name, strategy in counters.get("strategies", {}).items():
         lines.append(f"strategy of {name}: {strategy}")
@@ -59,6 +60,23 @@ def _population(p: PopulationPlan | ContinuousPopulation) -> str:
     if model.mapped:
         text += f"; {', '.join(model.mapped)} by maps"
     return text + f"; receptors in use: {', '.join(p.receptors) or 'none'}"
+
+
+def _couplings(plan: Plan | ContinuousPlan) -> list[str]:
+    """Return the lines on gap junctions and continuous signals, if there are any."""
+    if isinstance(plan, ContinuousPlan):
+        return []
+    lines = []
+    if plan.gaps is not None:
+        names = ", ".join(f"{plan.populations[p].name}" for p in sorted(plan.gaps.populations))
+        lines.append(
+            f"  {plan.gaps.partner.size // 2} gap junctions between {plan.gaps.capacitance.size} "
+            f"membranes of {names}, half a step before and after each step"
+        )
+    for s in plan.signals:
+        pre, post = plan.populations[s.pre].name, plan.populations[s.post].name
+        lines.append(f"  {s.name}: {pre} ~> {post}, {len(s.edges)} pairs, every {s.every} steps")
+    return ["", "couplings", *lines] if lines else []
 
 
 def _projection(plan: Plan | ContinuousPlan, number: int) -> str:

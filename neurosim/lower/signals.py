@@ -52,6 +52,8 @@ class SignalPlan:
         In the order in which they add up; weights in coherent units.
     slots : int
         Number of samples that are kept; sample k of step ``k * every`` is in slot k % slots.
+    delay : int or None
+        The delay of all connections [steps], if there is only one.
     phases : tuple of int
         Steps modulo `every` at which samples are taken or arrive.
     """
@@ -66,6 +68,7 @@ class SignalPlan:
     every: int
     edges: Edges
     slots: int
+    delay: int | None
     phases: tuple[int, ...]
 
     def sampled(self, states: Mapping[str, Any], time: float) -> F64:
@@ -80,9 +83,9 @@ class SignalPlan:
         `samples` has the shape (slots, n_pre).
         """
         e = self.edges
-        sample = (step - e.delay_steps) // self.every
-        values = samples[sample % self.slots, e.pre] * e.weight
-        values[sample < 0] = 0.0
+        delay = self.delay if self.delay is not None else e.delay_steps
+        sample = (step - delay) // self.every
+        values = samples[sample % self.slots, e.pre] * e.weight * (sample >= 0)
         return np.bincount(e.post, values, minlength=self.n_post).astype(float)
 
     def next_change(self, step: int) -> int:
@@ -123,7 +126,8 @@ def _signal(
     longest = int(np.max(edges.delay_steps, initial=1))
     return SignalPlan(
         c.name, pre.index, post.index, pre.n, post.n, expression, model.values, every, edges,
-        longest // every + 3, tuple({0, *(edges.delay_steps % every).tolist()}),
+        longest // every + 3, longest if (edges.delay_steps == longest).all() else None,
+        tuple({0, *(edges.delay_steps % every).tolist()}),
     )  # fmt: skip
 
 

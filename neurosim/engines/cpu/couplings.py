@@ -68,6 +68,7 @@ class Signals:
         self._signals: tuple[SignalPlan, ...] = plan.signals
         self._threads, self._dt = threads, plan.dt
         self.samples = {s.name: np.zeros((s.slots, s.n_pre)) for s in plan.signals}
+        self._brought = [np.zeros(s.n_post) for s in plan.signals]
 
     def next_change(self, step: int) -> int:
         """Return the first step after `step` at which there is something to do."""
@@ -76,23 +77,23 @@ class Signals:
     def update(self, step: int) -> None:
         """Take the samples of a step that has been done, and deliver those that arrive."""
         for k, s in enumerate(self._signals):
-            before = s.brought(self.samples[s.name], step - 1)
             self._sample(s, step)
-            self._hold(k, step, before)
+            self._hold(k, step)
 
     def reset(self, step: int) -> None:
         """Forget samples on their way; begin again with the states as they are."""
         for k, s in enumerate(self._signals):
-            before = s.brought(self.samples[s.name], step - 1)
+            self._brought[k] = s.brought(self.samples[s.name], step - 1)  # what neurons feel
             self.samples[s.name][:] = 0.0
             self._sample(s, step)
-            self._hold(k, step, before)
+            self._hold(k, step)
 
     def restore(self, saved: Mapping[str, np.ndarray], step: int) -> None:
         """Go on from the samples of a checkpoint, whose neurons carry the values of the step."""
         for k, s in enumerate(self._signals):
             self.samples[s.name][:] = saved[s.name]
-            self._hold(k, step, s.brought(self.samples[s.name], step - 1))
+            self._brought[k] = s.brought(self.samples[s.name], step - 1)
+            self._hold(k, step)
 
     def _sample(self, s: SignalPlan, step: int) -> None:
         if step % s.every:
@@ -105,11 +106,12 @@ class Signals:
         row = step // s.every % s.slots
         self.samples[s.name][row] = s.sampled(states, step * self._dt)
 
-    def _hold(self, k: int, step: int, before: np.ndarray) -> None:
-        """Let targets feel what arrives; those that sleep wake only where it is new to them."""
+    def _hold(self, k: int, step: int) -> None:
+        """Let targets feel what arrives; those that sleep wake only if it is new to them."""
         s = self._signals[k]
         values = s.brought(self.samples[s.name], step)
-        changed = not np.array_equal(values, before)
+        changed = not np.array_equal(values, self._brought[k])
+        self._brought[k] = values
         for t in self._threads:
             t.tables.hold(k, values, changed=changed)
 
