@@ -47,10 +47,11 @@ class Trace:
 
 @dataclass(frozen=True)
 class Assignment:
-    """A statement: `value` refers to version k of a shared trace as ``"name@k"``.
+    """A statement: `value` refers to version k of a shared trace or local name as ``"name@k"``.
 
     Version 0 is the trace at the event, before any jump; statements at the level of the trace
-    make the versions that follow, and ``target`` is then such a name.
+    make the versions that follow, and ``target`` is then such a name. Every assignment to a local
+    name makes a version, since one may hold for all synapses of a source and the next for one.
     """
 
     level: str
@@ -317,15 +318,17 @@ def _events(
     own = {"on_pre": "presynaptic", "on_post": "postsynaptic", "on_modulator": "modulator"}
     events, last = {}, {}
     numbers = itertools.count()
+    traces = [n for level in LEVELS for n in spec.traces[level]]
     for event in EVENTS:
-        version = {n: f"{n}@0" for level in LEVELS for n in spec.traces[level]}
+        version = {n: f"{n}@0" for n in traces}
         rows = []
         for step in spec.events[event]:
             value = _renamed(step.value, version, numbers)
             target = step.target
-            if step.level == own.get(event) and target in version:
-                name, number = version[target].split("@")
-                version[target] = target = f"{name}@{int(number) + 1}"
+            local = target not in traces and target not in (*spec.states, WEIGHT)
+            if local or (step.level == own.get(event) and target in traces):
+                number = int(version.get(target, "@0").split("@")[1])
+                version[target] = target = f"{target}@{number + 1}"
             rows.append(Assignment(step.level, target, value))
         events[event], last[event] = tuple(rows), version
     return events, last

@@ -13,7 +13,8 @@ from neurosim.models.declare import Parameter, State
 from neurosim.models.synapse_spec import EVENTS, LEVELS, SynapseSpec, SynapseSpecBuilder
 
 _TEXTS = (
-    "equations", *LEVELS, *EVENTS, "post_event", "transmit", "bounds", "interval", "prune", "regrow",
+    "equations", *LEVELS, *EVENTS, "post_event", "transmit", "bounds", "interval", "prune",
+    "regrow",
 )  # fmt: skip
 
 

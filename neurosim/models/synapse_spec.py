@@ -183,8 +183,8 @@ class SynapseSpecBuilder:
             for e in equations:
                 if e.kind == "map":
                     raise ModelError(
-                        f"{self.name}: '{e.text}': a synapse has no maps (:=); write dx/dt = ... or "
-                        "assign at an event."
+                        f"{self.name}: '{e.text}': a synapse has no maps (:=); write dx/dt = ... "
+                        "or assign at an event."
                     )
                 if e.kind == "definition":
                     continue
@@ -281,6 +281,7 @@ class SynapseSpecBuilder:
             level = self._level(event, s.target, result, local, s.text)
             if not known:
                 self.units[s.target] = found
+            if not known or s.target in local:
                 local[s.target] = level
             steps.append(Step(level, s.target, result, s.text))
         self.units = before

@@ -206,7 +206,8 @@ class PlasticSynapses:
         env = {f"{t}@0": v[row, post] for t, v in self.after.items()}
         env |= {f"{t}@0": v[self.edges.pre] for t, v in self.pre.items()}
         env |= {f"{t}@0": v for t, v in self.modulator.items()}
-        total = np.bincount(post, self.synapse[WEIGHT], minlength=self.events.shape[1])
+        weight = self._bounded(WEIGHT, self.synapse[WEIGHT])
+        total = np.bincount(post, weight, minlength=self.events.shape[1])
         self._run("on_interval", everyone, env | {"w_total": total[post]}, step, 0)
         if self.plan.prune is not None:
             self._rewire(step, env)
@@ -290,8 +291,8 @@ class PlasticSynapses:
 
     def edges_now(self) -> Edges:
         """Return the synapses with their weights as they are."""
-        e = self.edges
-        return Edges(e.pre, e.post, self.synapse[WEIGHT] * self.sign, e.delay_steps, e.receptor)
+        e, weight = self.edges, self._bounded(WEIGHT, self.synapse[WEIGHT])
+        return Edges(e.pre, e.post, weight * self.sign, e.delay_steps, e.receptor)
 
 
 def random_names(expression: Expression) -> list[str]:
