@@ -14,7 +14,7 @@ from neurosim.lower.continuous import ContinuousPlan
 from neurosim.lower.plan import Plan
 from neurosim.network.distributions import CONSTANT, UNIFORM
 
-#: Most steps between meetings of the threads.
+#: Most steps between meetings of the threads; the driver keeps a bit for each in an int64.
 LONGEST_STRIDE = 64
 #: Nanoseconds of work between meetings that make another thread worth its while.
 _SHARE = 8000.0

@@ -34,7 +34,9 @@ from neurosim.engines.cpu.kernels.intrinsics import (
     yield_core,
 )
 from neurosim.engines.cpu.kernels.step import (
+    INLINED,
     advance_populations,
+    ask_for_next,
     failed,
     next_due,
     record_states,
@@ -45,6 +47,9 @@ _OPTIONS = {"error_model": "numpy", "nogil": True}
 _SPINS = 2000
 #: Most spikes of a window whose rows are asked for before any is delivered.
 _FEW = 64
+#: What a thread tells the others at a meeting, in its line of `due`: when it goes on, the steps of
+#: the window in which it emitted (bits: `LONGEST_STRIDE` is 64), and how many spikes.
+_NEXT, _STEPS, _EMITTED = range(3)
 
 
 @njit(**INNER)
@@ -60,55 +65,95 @@ def wait_for_all(shared_address, threads, arrived):
             yield_core()
 
 
-@njit(**INNER)
-def ask_ahead(threads, bundles, buffers, steps, totals, counts, itemsize):
-    """Ask for the rows of a window with few spikes, whose lists are too short to look ahead."""
-    emitted = 0
+@njit(**INLINED)
+def emissions(due, threads):
+    """Return in which steps of a window (bits) any thread emitted spikes, and how many."""
+    steps, emitted = 0, 0
     for thread in range(threads):
-        for w in range(steps):
-            emitted += totals[thread, w]
-    if emitted == 0 or emitted > _FEW:
-        return
+        steps |= due[8 * thread + _STEPS]
+        emitted += due[8 * thread + _EMITTED]
+    return steps, emitted
+
+
+@njit(**INLINED)
+def next_start(due, threads, start, stride):
+    """Return when the first thread goes on, or the first spike of this window arrives."""
+    step = L.FOREVER
+    for thread in range(threads):
+        step = min(step, due[8 * thread + _NEXT])
+    steps, _ = emissions(due, threads)
+    arrives = start + stride
+    if steps != 0:
+        while steps & 1 == 0:
+            steps >>= 1
+            arrives += 1
+        step = min(step, arrives)
+    return step
+
+
+@njit(**INLINED)
+def pass_step(threads, buffers, totals, counts, positions, w):
+    """Let `positions` point behind the spikes of step w of a window."""
+    for thread in range(threads):
+        if totals[thread, w] > 0:
+            for p in range(buffers.shape[1]):
+                positions[thread, p] += max(0, counts[thread, w, p])
+
+
+@njit(**INLINED)
+def ask_ahead(threads, bundles, buffers, length, steps, totals, counts, positions, itemsize):
+    """Ask for the rows of a window with few spikes, whose lists are too short to look ahead."""
+    positions[:] = 0
+    for w in range(length):
+        if (steps >> w) & 1:
+            pass_step(threads, buffers, totals, counts, positions, w)
     for stage in range(2):
         for b in range(bundles.shape[0]):
             source = bundles[b, L.B_SOURCE]
             for thread in range(threads):
-                n = 0
-                for w in range(steps):
-                    n += counts[thread, w, source] if totals[thread, w] > 0 else 0
-                if n > 0:
-                    ids = view(buffers[thread, source], n, np.int32)
-                    if stage == 0:
-                        ask_for_pointers(bundles[b], ids, 0, n)
-                    else:
-                        ask_for_rows(bundles[b], ids, 0, n, itemsize)
+                n = positions[thread, source]
+                if n == 0:
+                    continue
+                ids = view(buffers[thread, source], n, np.int32)
+                if stage == 0:
+                    ask_for_pointers(bundles[b], ids, 0, n)
+                else:
+                    ask_for_rows(bundles[b], ids, 0, n, itemsize)
+
+
+@njit(**INLINED)
+def tell_modulated(bundle, step, threads, buffers, totals, counts, positions, w):
+    """Tell a plastic bundle which neurons of its modulator spiked in step w of a window."""
+    p = bundle[L.B_MODULATOR]
+    for thread in range(threads):
+        if totals[thread, w] > 0 and counts[thread, w, p] > 0:
+            at = buffers[thread, p] + 4 * positions[thread, p]
+            call_kernel(
+                bundle[L.B_MODULATE_FN], bundle[L.B_PLASTIC], step, at, counts[thread, w, p]
+            )
 
 
 @njit(**INNER)
 def deliver_window(
     first, last, threads, pops, bundles, segments, constants, ring, bits, slots, lists,
-    buffers, totals, counts, positions,
+    buffers, totals, counts, positions, due,
 ):  # fmt: skip
     """Deliver what all threads emitted in steps first ... last, in the order of the steps."""
-    ask_ahead(threads, bundles, buffers, last - first + 1, totals, counts, ring.itemsize)
+    steps, emitted = emissions(due, threads)
+    length = last - first + 1
+    if 0 < emitted <= _FEW:
+        ask_ahead(
+            threads, bundles, buffers, length, steps, totals, counts, positions, ring.itemsize
+        )
     positions[:] = 0
-    for w in range(last - first + 1):
-        emitted = 0
-        for thread in range(threads):
-            emitted += totals[thread, w]
-        if emitted == 0:
+    for w in range(length):
+        if (steps >> w) & 1 == 0:
             continue
-        slot = (first + w) % slots
+        step = first + w
+        slot = step % slots
         for b in range(bundles.shape[0]):
             if bundles[b, L.B_MODULATE_FN] != 0:
-                p = bundles[b, L.B_MODULATOR]
-                for thread in range(threads):
-                    if totals[thread, w] > 0 and counts[thread, w, p] > 0:
-                        at = buffers[thread, p] + 4 * positions[thread, p]
-                        call_kernel(
-                            bundles[b, L.B_MODULATE_FN], bundles[b, L.B_PLASTIC], first + w, at,
-                            counts[thread, w, p],
-                        )  # fmt: skip
+                tell_modulated(bundles[b], step, threads, buffers, totals, counts, positions, w)
             source = bundles[b, L.B_SOURCE]
             for thread in range(threads):
                 if totals[thread, w] == 0 or counts[thread, w, source] <= 0:
@@ -116,12 +161,9 @@ def deliver_window(
                 at = buffers[thread, source] + 4 * positions[thread, source]
                 ids = view(at, counts[thread, w, source], np.int32)
                 deliver_bundle(
-                    bundles[b], segments, constants, pops, ids, ring, slot, first + w, bits, lists
+                    bundles[b], segments, constants, pops, ids, ring, slot, step, bits, lists
                 )
-        for thread in range(threads):
-            if totals[thread, w] > 0:
-                for p in range(pops.shape[0]):
-                    positions[thread, p] += max(0, counts[thread, w, p])
+        pass_step(threads, buffers, totals, counts, positions, w)
     for b in range(bundles.shape[0]):
         if bundles[b, L.B_PLASTIC] != 0:
             table = view(bundles[b, L.B_PLASTIC], L.X_COLUMNS, np.int64)
@@ -138,18 +180,20 @@ def run_steps(
     """Do what `run_thread` says; apart from it because slices cost reference counts there."""
     stop_address = shared.ctypes.data + 8 * L.H_STOP
     every_step = features[L.T_N_PROCESSES] + features[L.T_N_CURRENTS] + recordings.shape[0] > 0
+    buffered = lists[0].size > 0
     step = first
     while True:
         # alternates from window to window; steps may be skipped, so their parity would not do
         parity = arrived & 1
         start, end = step, min(step + stride - 1, last)
         mine, begins = totals[parity, me], positions[me]
-        emitted = 0
+        steps, emitted = 0, 0
         mine[:] = 0
         begins[:] = 0
         while step <= end:
             slot = step % slots
-            empty_list(ring, slot, lists)
+            if buffered:
+                empty_list(ring, slot, lists)
             if features[L.T_CURRENTS_FN] != 0:
                 call_feature(features[L.T_CURRENTS_FN], features.ctypes.data, slot, step)
             if features[L.T_INPUTS_FN] != 0:
@@ -158,17 +202,23 @@ def run_steps(
                 pops, given, ring, bits, slot, step, buffers[parity, me], begins,
                 counts[parity, me, step - start], spike_steps, spike_pops, spike_ids, n_spikes,
             )  # fmt: skip
-            mine[step - start] = spiked
-            emitted += spiked
+            if spiked > 0:
+                mine[step - start] = spiked
+                emitted += spiked
+                steps |= 1 << (step - start)
             if recordings.shape[0] > 0:
                 record_states(pops, recordings, step, ring.dtype)
             if failed(pops, counts[parity, me, step - start]):
                 shared[L.H_FAILED + me] = step
                 atomic_add(stop_address + 64 * parity, 1)
                 break
-            step = next_due(pops, every_step, given, slots, step)
-        # what was emitted here arrives after the window
-        due[parity, me * 8] = end + 1 if emitted > 0 else max(step, end + 1)
+            done = step
+            step = next_due(pops, every_step, given, slots, done)
+            if done + 1 < step <= end:
+                ask_for_next(pops, step % slots)
+        due[parity, 8 * me + _NEXT] = max(step, end + 1)
+        due[parity, 8 * me + _STEPS] = steps
+        due[parity, 8 * me + _EMITTED] = emitted
         if spike_ids.size - n_spikes[0] < reserve * stride:
             atomic_add(stop_address + 64 * parity, 1)
         arrived += 1
@@ -176,15 +226,15 @@ def run_steps(
             wait_for_all(shared.ctypes.data, threads, arrived)
         deliver_window(
             start, end, threads, pops, bundles, segments, constants, ring, bits, slots, lists,
-            buffers[parity], totals[parity], counts[parity], positions,
+            buffers[parity], totals[parity], counts[parity], positions, due[parity],
         )  # fmt: skip
         if atomic_load(stop_address + 64 * parity) > 0:
             last = end
-        step = L.FOREVER
-        for thread in range(threads):
-            step = min(step, due[parity, thread * 8])
+        step = next_start(due[parity], threads, start, stride)
         if step > last:
             break
+        if step > end + 1:
+            ask_for_next(pops, step % slots)
     if me == 0:
         shared[L.H_NEXT] = step
     for slot in range(slots):
@@ -229,7 +279,8 @@ def run_thread(
     shared : int64 (H_FAILED + threads,)
         Barrier, stop flags, and the step in which each thread failed (0: none).
     due : int64 (2, threads * 8)
-        Next step at which each thread has something to do.
+        Next step at which each thread has something to do, the steps in which it emitted, and how
+        many spikes.
     reserve : int
         Most spikes that one step can add to the recording.
     spike_steps, spike_pops, spike_ids : int32 arrays

@@ -12,15 +12,18 @@ from neurosim.engines.cpu.kernels.intrinsics import (
     call_feature,
     call_kernel,
     call_peek,
+    fetch,
     prefetch,
     view,
 )
 
+#: For functions with one caller: handing over their arrays, word by word, takes as long as they do.
+INLINED = INNER | {"inline": "always"}
 #: Events of the next step whose neurons are asked for.
 _EARLY = 64
 
 
-@njit(**INNER)
+@njit(**INLINED)
 def nothing_due(pop, slot):
     """Whether no input waits for a sleeping population in a slot."""
     n_touched = view(pop[L.P_N_TOUCHED], slot + 1, np.int64)
@@ -31,8 +34,6 @@ def nothing_due(pop, slot):
 @njit(**INNER)
 def ask_for_records(pop, block, slot):
     """Ask for the neurons that the first events of a later slot reach."""
-    if slot >= pop[L.P_SLOTS]:
-        return
     n, size = block[L.N], block[L.RECORD_BYTES]
     n_events = view(pop[L.P_N_EVENTS], slot + 1, np.int64)
     count = min(n_events[slot], _EARLY)
@@ -40,13 +41,21 @@ def ask_for_records(pop, block, slot):
     channels = view(at, count, np.int32)
     records = view(block[L.RECORDS], n * size, np.uint8)
     for k in range(count):
-        i = np.int64(channels[k])
+        i = np.int64(fetch(channels, k))
         while i >= n:
             i -= n
         prefetch(records, i * size)
 
 
-@njit(**INNER)
+@njit(**INLINED)
+def ask_for_next(pops, slot):
+    """Ask for the neurons of the next step where none was run before it."""
+    for p in range(pops.shape[0]):
+        if pops[p, L.P_EVENT] == 1:
+            ask_for_records(pops[p], view(pops[p, L.P_BLOCK], L.STATES, np.int64), slot)
+
+
+@njit(**INLINED)
 def step_population(pop, given, ring, bits, slot, step, out_address):
     """Advance one population by a step; return the number of its spikes (ids at `out_address`)."""
     n, lo = pop[L.P_N], pop[L.P_LO]
@@ -75,7 +84,8 @@ def step_population(pop, given, ring, bits, slot, step, out_address):
             return 0
         block[L.N_TOUCHED] = pop[L.P_N_TOUCHED] + 8 * slot
         block[L.TOUCHED] = pop[L.P_TOUCHED] + 4 * slot * pop[L.P_CHANNELS]
-        ask_for_records(pop, block, slot + 1)
+        if slot + 1 < pop[L.P_SLOTS]:
+            ask_for_records(pop, block, slot + 1)
         first = slot * pop[L.P_EVENT_CAPACITY]
         block[L.N_EVENTS] = pop[L.P_N_EVENTS] + 8 * slot
         block[L.EVENT_CHANNELS] = pop[L.P_EVENT_CHANNELS] + 4 * first
@@ -91,7 +101,7 @@ def step_population(pop, given, ring, bits, slot, step, out_address):
     return count
 
 
-@njit(**INNER)
+@njit(**INLINED)
 def advance_populations(
     pops, given, ring, bits, slot, step, buffers, begins, counts,
     spike_steps, spike_pops, spike_ids, n_spikes,
@@ -127,7 +137,7 @@ def advance_populations(
     return spiked
 
 
-@njit(**INNER)
+@njit(**INLINED)
 def failed(pops, counts):
     """Whether a state stopped being a number or a spike list overflowed (count below 0)."""
     for p in range(pops.shape[0]):
@@ -162,7 +172,32 @@ def record_states(pops, recordings, step, dtype):
             out[k] = x[ids[k]]
 
 
-@njit(**INNER)
+@njit(**INLINED)
+def next_given(g, lo, n, step):
+    """Return the next step, from `step` on, of a given spike of members lo <= i < lo + n."""
+    steps = view(g[L.G_STEPS], g[L.G_COUNT], np.int64)
+    ids = view(g[L.G_IDS], g[L.G_COUNT], np.int64)
+    k = g[L.G_CURSOR]
+    while k < g[L.G_COUNT] and not lo <= fetch(ids, k) < lo + n:
+        k += 1
+    g[L.G_CURSOR] = k
+    return max(fetch(steps, k), step) if k < g[L.G_COUNT] else L.FOREVER
+
+
+@njit(**INLINED)
+def next_input(pop, slots, step, limit):
+    """Return the next step before `limit` for which input waits for a sleeping population."""
+    n_touched = view(pop[L.P_N_TOUCHED], slots, np.int64)
+    n_events = view(pop[L.P_N_EVENTS], slots, np.int64)
+    slot = step % slots
+    for later in range(step + 1, min(limit, step + slots)):
+        slot = slot + 1 if slot + 1 < slots else 0
+        if fetch(n_touched, slot) != 0 or fetch(n_events, slot) != 0:
+            return later
+    return limit
+
+
+@njit(**INLINED)
 def next_due(pops, every_step, given, slots, step):
     """Return the next step at which this thread has anything to do.
 
@@ -174,10 +209,7 @@ def next_due(pops, every_step, given, slots, step):
     for p in range(pops.shape[0]):
         pop = pops[p]
         if pop[L.P_KIND] == L.KIND_GIVEN:
-            g = given[pop[L.P_SOURCE]]
-            steps = view(g[L.G_STEPS], g[L.G_COUNT], np.int64)
-            if g[L.G_CURSOR] < g[L.G_COUNT]:
-                due = min(due, max(steps[g[L.G_CURSOR]], step + 1))
+            due = min(due, next_given(given[pop[L.P_SOURCE]], pop[L.P_LO], pop[L.P_N], step + 1))
             continue
         if pop[L.P_N] == 0:
             continue
@@ -186,8 +218,5 @@ def next_due(pops, every_step, given, slots, step):
         block = view(pop[L.P_BLOCK], L.STATES, np.int64)
         if block[L.N_AWAKE] > 0:
             return step + 1
-        for later in range(step + 1, min(due, step + slots)):
-            if not nothing_due(pop, later % slots):
-                due = later
-                break
+        due = min(due, next_input(pop, slots, step, due))
     return due
