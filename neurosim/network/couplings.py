@@ -16,7 +16,7 @@ from neurosim.network.explicit import Explicit
 from neurosim.network.population import Target, overlap
 from neurosim.network.projection import checked_delay, checked_weight
 from neurosim.network.rule import Rule
-from neurosim.network.rules import AllToAll, FixedProbability
+from neurosim.network.rules import AllToAll, FixedProbability, checked_rule
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -277,9 +277,7 @@ class Couplings:
 
 
 def _checked_rule(rule: Rule | None, pre: Target, post: Target, where: str) -> Rule:
-    rule = AllToAll() if rule is None else rule
-    if not isinstance(rule, Rule):
-        raise NetworkError(f"{where}: rule = {rule!r}; a rule such as AllToAll() is needed.")
+    rule = checked_rule(rule, where)
     rule.check(pre.n, post.n, overlap(pre, post), where)
     return rule
 

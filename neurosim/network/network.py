@@ -30,7 +30,7 @@ from neurosim.network.projection import (
     resolve_receptors,
 )
 from neurosim.network.rule import Rule
-from neurosim.network.rules import AllToAll
+from neurosim.network.rules import checked_rule
 from neurosim.network.segments import RECEPTOR, SegmentedCells, Segments
 from neurosim.network.serial import fill_network, network_to_dict
 from neurosim.network.tripartite import TripartiteConnections
@@ -203,9 +203,7 @@ class Network(TripartiteConnections, SegmentedCells):
         where = f"connect({name_of(pre)} -> {name_of(post)})"
         self._check_target(pre, where)
         self._check_target(post, where)
-        rule = AllToAll() if rule is None else rule
-        if not isinstance(rule, Rule):
-            raise NetworkError(f"{where}: rule = {rule!r}; a rule such as AllToAll() is needed.")
+        rule = checked_rule(rule, where)
         if receptor == RECEPTOR or segment is not None:
             post, rule = self._onto_segments(post, rule, segment, where)
             receptor = None

@@ -198,3 +198,20 @@ def _check_pool(
             f"{where}: {rule!r} needs {needed} different {side} for each neuron, but there are "
             f"{pool}. Lower k or allow {'autapses' if rule.multapses else 'multapses'}."
         )
+
+
+def checked_rule(rule: Any, where: str) -> Rule:
+    """Return a rule, `AllToAll()` for None, or raise NetworkError that says how to make one."""
+    if rule is None:
+        return AllToAll()
+    if isinstance(rule, Rule):
+        return rule
+    given, remedy = f"rule = {rule!r}", "a rule such as AllToAll() is needed"
+    if hasattr(rule, "tocoo"):
+        given, remedy = "the rule is a sparse matrix", "use Explicit.from_scipy(matrix)"
+    elif hasattr(rule, "edges"):
+        given, remedy = "the rule is a graph", "use Explicit.from_networkx(graph)"
+    elif hasattr(rule, "__len__") and not isinstance(rule, str):
+        given = f"the rule is of type {type(rule).__name__}"
+        remedy = "use Explicit(pre, post) for a list of pairs"
+    raise NetworkError(f"{where}: {given}; {remedy}.")

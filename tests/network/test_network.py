@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 import neurosim.models as models
 from neurosim.errors import (
@@ -155,6 +156,12 @@ WRONG = [
     (lambda n, e, i: n.connect(e, i, receptor="ampa"), UnknownNameError,
      "has no receptor 'ampa'. Receptors: exc, inh."),
     (lambda n, e, i: n.connect(e, i, AllToAll), NetworkError, "a rule such as AllToAll()"),
+    (lambda n, e, i: n.connect(e, i, csr_array((10, 5))), NetworkError,
+     "connect(exc -> inh): the rule is a sparse matrix; use Explicit.from_scipy(matrix)"),
+    (lambda n, e, i: n.connect(e, i, ([0, 1], [2, 3])), NetworkError,
+     "the rule is of type tuple; use Explicit(pre, post) for a list of pairs"),
+    (lambda n, e, i: n.connect(e, i, SimpleNamespace(edges=[(0, 1)])), NetworkError,
+     "the rule is a graph; use Explicit.from_networkx(graph)"),
     (lambda n, e, i: n.connect(e, i, weight=math.inf), ParameterError,
      "connect(exc -> inh): weight = inf is not a finite number"),
     (lambda n, e, i: n.connect(e, i, weight=[1.0] * 50), ParameterError,
