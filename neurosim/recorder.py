@@ -11,6 +11,7 @@ import numpy as np
 from neurosim.engines.base import Runner
 from neurosim.io.spike_writer import SpikeWriter
 from neurosim.lower.continuous import ContinuousPlan
+from neurosim.lower.memory import require_memory
 from neurosim.lower.plan import Plan
 from neurosim.network import Network, Spikes
 from neurosim.results import Results, SpikeTrains, Traces, WeightTraces
@@ -36,6 +37,22 @@ class Recorder:
         self.weights: list[list[np.ndarray]] = [[] for _ in plan.weights]
         # by path: several populations may go to one file
         self._writers: dict[str, SpikeWriter] = {}
+
+    def check_memory(self, stop: float) -> None:
+        """Raise NetworkSizeError if the states recorded until `stop` [ms] need too much memory."""
+        needed = {}
+        for k, record in enumerate(self._plan.states):
+            samples = stop / (record.every * record.step) - sum(len(v) for v in self.states[k])
+            each = 8 * len(record.names) * record.ids.size
+            # twice: they are put together from pieces in the end
+            needed[self._names[record.population]] = 2 * each * max(samples, 0.0)
+        if needed:
+            largest = max(needed, key=lambda name: needed[name])
+            require_memory(
+                sum(needed.values()),
+                f"run: the states to record (most of them of population {largest!r}) need",
+                "Record fewer neurons or states, at longer intervals, or a shorter run.",
+            )
 
     def collect(self, runner: Runner) -> None:
         """Take over what was recorded since the last call."""

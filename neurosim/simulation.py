@@ -144,6 +144,8 @@ class Simulation:
         ------
         ParameterError
             If `duration` is negative, not finite or not a multiple of dt.
+        NetworkSizeError
+            If the states to record until then need more memory than there is.
         SimulationError
             If a state stops being a number.
         KeyboardInterrupt
@@ -151,6 +153,7 @@ class Simulation:
             can be continued, saved or looked at.
         """
         start, stop = self.time, self._target(duration)
+        self._recorder.check_memory(stop)
         with _interruptible() as interrupted, _shown(progress, self.time, stop) as show:
             try:
                 while self._runner.time < stop - self._tolerance(stop):

@@ -316,6 +316,23 @@ def test_a_network_that_does_not_fit_is_refused_before_it_is_built(monkeypatch):
         ns.Simulation(many, dt=None, engine="cpu")
 
 
+def test_recordings_that_do_not_fit_are_refused_before_the_run(monkeypatch):
+    net = ns.Network()
+    cells = net.population(1000, lif(), name="cells")
+    for engine in ("cpu", "reference"):
+        sim = ns.Simulation(net, record=[ns.State(cells, ["V_m"], interval=0.1)], engine=engine)
+        sim.run(1.0)
+        monkeypatch.setattr(neurosim.lower.memory, "available_bytes", lambda: 10 * 2**20)
+        with pytest.raises(
+            NetworkSizeError, match=r"'cells'\) need about 15\.3 MiB, but 10\.0 MiB"
+        ):
+            sim.run(100.0)
+        assert sim.time == 1.0
+        sim.run(60.0)  # 9.2 MiB
+        assert sim.results.traces["cells"].t.size == 610
+        monkeypatch.undo()
+
+
 def test_a_delay_that_does_not_fit_its_bits():
     net = ns.Network()
     cells = net.population(100_000, lif(), name="cells")
