@@ -95,7 +95,8 @@ def check_values(value: Any, declared: Parameter, what: str) -> Any:
     # infinite bounds such as V_min = -inf are declared as defaults; nothing else may be infinite
     bad = ~np.isfinite(array) & (array != declared.default)
     if bad.any():
-        raise ParameterError(f"{what} = {array[bad].flat[0]} is not a finite number.")
+        first = f" (neuron {np.argmax(bad)}, {bad.sum()} of {bad.size})" if array.ndim else ""
+        raise ParameterError(f"{what} = {array[bad].flat[0]}{first} is not a finite number.")
     for edge in {float(array.min()), float(array.max())} if array.size else set():
         problem = declared.violation(edge)
         if problem:

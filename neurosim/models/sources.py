@@ -82,7 +82,11 @@ class spike_source(Model):
         if ids.size and not np.issubdtype(ids.dtype, np.integer):
             raise ParameterError("spike_source: ids must be integers.")
         if not np.isfinite(times).all():
-            raise ParameterError("spike_source: a spike time is not a finite number.")
+            bad = np.flatnonzero(~np.isfinite(times))
+            raise ParameterError(
+                f"spike_source: {bad.size} of {times.size} spike times are not finite numbers "
+                f"(first: {times[bad[0]]} at {bad[0]}); leave them out."
+            )
         if (times <= 0).any():
             raise ParameterError(
                 f"spike_source: spike time {times.min():g} ms; spikes lie in (0, T], so times "
