@@ -27,7 +27,7 @@ class iaf_cond_alpha_mc(CompartmentalModel):
     ``soma``, ``proximal`` and ``distal`` of NEST are prefixes here: ``soma_g_L``,
     ``distal_tau_syn_ex``; the states ``V_m.s``, ``g_ex.d`` are ``soma_V_m``, ``distal_g_ex``. Its
     current receptors are the parameters ``soma_I_e``, ``proximal_I_e``, ``distal_I_e``, into which
-    currents can be injected.
+    currents can be injected. Source: NEST ``iaf_cond_alpha_mc``.
     """
 
     compartments = (

@@ -12,8 +12,8 @@ class segment(NeuronModel):
 
     The sum x of the weights that arrived within about ``tau_syn`` reaches ``theta``: the segment
     spikes, and its plateau of ``t_plateau`` ignores further input. With weights of 1 the threshold
-    is a number of synapses (Hawkins and Ahmad 2016, Front. Neural Circuits 10:23). Segments belong
-    to cells; `Network.segments` makes them.
+    is a number of synapses. Segments belong to cells; `Network.segments` makes them. Source:
+    Hawkins & Ahmad (2016), Front. Neural Circuits 10:23.
     """
 
     tau_syn = param(2.0, "ms", gt=0, doc="how long input counts as coincident")
@@ -30,7 +30,8 @@ class iaf_psc_exp_dendrite(iaf_psc_exp):
     """Leaky integrate-and-fire neuron that the plateaus of its dendritic segments depolarise.
 
     `iaf_psc_exp` with a slow current for segments: each spike of a segment adds its weight to
-    ``I_dend``, and a spike of the cell ends the predictive state, ``I_dend = 0``.
+    ``I_dend``, and a spike of the cell ends the predictive state, ``I_dend = 0``. Source:
+    `iaf_psc_exp`; Hawkins & Ahmad (2016), Front. Neural Circuits 10:23.
     """
 
     tau_dend = param(50.0, "ms", gt=0, doc="decay of the depolarisation by segments")

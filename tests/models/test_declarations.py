@@ -139,6 +139,7 @@ PARAMETERS = [
     ({"t_ref": -1}, r"iaf_psc_exp.t_ref = -1 ms: must be >= 0 \(refractory period\)"),
     ({"tau_m": np.nan}, "iaf_psc_exp.tau_m = nan is not a finite number"),
     ({"I_e": np.inf}, "iaf_psc_exp.I_e = inf is not a finite number"),
+    ({"I_e": [1.0, np.nan, 2.0]}, r"I_e = nan \(neuron 1, 1 of 3\) is not a finite number"),
     ({"C_m": [1.0, -2.0]}, "iaf_psc_exp.C_m = -2 pF: must be > 0"),
     ({"C_m": [[1.0]]}, r"iaf_psc_exp.C_m has shape \(1, 1\); give one value, or one a neuron"),
     ({"tau_m": "long"}, "iaf_psc_exp.tau_m = 'long': a number in ms is needed"),
@@ -190,7 +191,8 @@ def test_unknown_method_override():
 BUILT_IN = [
     m
     for m in vars(ns.models).values()
-    if inspect.isclass(m) and issubclass(m, ns.NeuronModel) and m is not ns.NeuronModel
+    if inspect.isclass(m) and issubclass(m, ns.NeuronModel)
+    if m not in (ns.NeuronModel, ns.models.CompartmentalModel)
 ]
 
 
@@ -203,13 +205,15 @@ def test_built_in_model(cls):
     again = model_from_dict(model.to_dict())
     assert again.name == model.name and again.values == model.values
     assert again.spec.odes == model.spec.odes and again.spec.threshold == model.spec.threshold
-    assert set(cls.receptors) in ({"exc", "inh"}, {"in"})
+    # of each compartment, where there are several
+    kinds = {name.rsplit("_", 1)[-1] for name in cls.receptors}
+    assert kinds <= {"exc", "inh"} or kinds in ({"in"}, {"exc", "inh", "dendrite"})
     net = ns.Network()
     cell = net.population(1, model, name="cell")
-    record = [ns.Spikes(cell), ns.State(cell, ["V_m"], interval=1.0)]
+    record = [ns.Spikes(cell), ns.State(cell, list(model.states), interval=1.0)]
     results = ns.simulate(net, 20.0, record=record, engine="reference")
     assert results.spikes["cell"].times.size <= (1 if "hh" in cls.__name__ else 0)
-    assert np.isfinite(results.traces["cell"]["V_m"]).all()
+    assert all(np.isfinite(values).all() for values in results.traces["cell"].values())
 
 
 def test_replace_and_repr():
