@@ -172,6 +172,8 @@ def receptors(model: type[NeuronModel]) -> list[str]:
 def spikes(model: type[NeuronModel]) -> list[str]:
     """Return the section on threshold, reset and refractoriness."""
     text, refractory = model.spec.text, model.spec.refractory
+    if model.spec.threshold is None:
+        return ["## Spikes\n", "It never spikes.\n"]
     lines = ["## Spikes\n", f"- threshold: `{text['threshold']}`"]
     if model.method == "rk45" and model.spec.threshold_test == "substep":
         lines[-1] += ", tested at the end of every adaptive substep"

@@ -197,7 +197,7 @@ def test_gap_junctions_synchronise(model):
 def mixed(n=30, seed=5):
     """Return a network of two kinds of neurons with junctions, synapses and noise."""
     net = ns.Network()
-    lif = ns.models.iaf_psc_exp(I_e=ns.Normal(450.0, 20.0), t_ref=2.0)
+    lif = ns.models.iaf_psc_exp(I_e=ns.Normal(550.0, 20.0), t_ref=2.0)
     a = net.population(n, lif, name="a", V_m=ns.Uniform(-70, -56))
     b = net.population(9, ns.models.hh_psc_alpha(I_e=ns.Uniform(600, 900)), name="b")
     net.connect(a, b, ns.FixedIndegree(4), weight=20.0, delay=1.5)

@@ -8,6 +8,7 @@ import numpy as np
 
 from neurosim.engines.reference.neurons import Neurons
 from neurosim.lower.gaps import GapPlan
+from neurosim.lower.memory import require_memory
 from neurosim.lower.signals import SignalPlan
 
 
@@ -17,6 +18,10 @@ class Gaps:
     def __init__(self, plan: GapPlan, neurons: Mapping[int, Neurons], dt: float) -> None:
         self.plan, self.neurons, self.dt = plan, neurons, dt
         n = plan.capacitance.size
+        require_memory(
+            64 * n * n, f"the matrix exponential of {n} membranes joined by gap junctions needs",
+            "Use engine='cpu'.",
+        )  # fmt: skip
         rows = np.repeat(np.arange(n), np.diff(plan.first))
         laplacian = np.zeros((n, n))
         np.add.at(laplacian, (rows, plan.partner), -plan.conductance)
