@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 STOP, DELAY = 2000.0, 1.5
+RATES = (10.0, 20.0, 40.0, 50.0)
 PAIRS = {
     "jonke_synapse": ("jonke", {"alpha": 1.1, "beta": 0.03, "lambda": 0.02, "mu_plus": -0.03,
                                 "mu_minus": 0.02, "tau_plus": 17.0}, 40.0),
@@ -81,6 +82,18 @@ def clopath(nest, model, states, parameters, pre, post, strength):
     return recorder.get("events")["weights"], held, spikes.get("events")["times"]
 
 
+def pairing(nest, rate, lag):
+    """Return the change of a weight by five pairs, with filters that are read without a delay."""
+    pre = np.round(30.0 + np.arange(5) * 1000.0 / rate, 1)
+    post = np.round(pre + lag - 1.0, 1)
+    weights, _, spikes = clopath(
+        nest, "aeif_psc_delta_clopath", ["V_m"], {"delay_u_bars": 0.0},
+        np.append(pre, pre[-1] + 60.0), post, 80.0,
+    )  # fmt: skip
+    assert spikes.size == 5
+    return weights[-1] - 0.5
+
+
 def urbanczik(nest, pre, soma):
     """Return weights, states and spikes of a synapse onto the dendrite of a cell of two parts."""
     nest.ResetKernel()
@@ -134,14 +147,15 @@ def main():
     for name, (model, more, parameters, strength) in cases.items():
         w, held, spikes = clopath(nest, model, voltages + more, parameters, pre, post, strength)
         result |= {f"{name}_w": w, f"{name}_states": held, f"{name}_spikes": spikes}
+    result["clopath_pairs"] = [
+        [pairing(nest, rate, lag) for rate in RATES] for lag in (10.0, -10.0)
+    ]
     pre = np.sort(rng.choice(np.arange(200, 3000), 30, replace=False)) / 10
     soma = np.sort(rng.choice(np.arange(200, 3000), 30, replace=False)) / 10
     result |= {"urbanczik_pre": pre, "urbanczik_soma": soma}
     w, held, spikes = urbanczik(nest, pre, soma)
     result |= {"urbanczik_w": w, "urbanczik_states": held, "urbanczik_spikes": spikes}
     np.savez_compressed(Path(__file__).with_name("nest_plasticity.npz"), **result)
-    for k, v in result.items():
-        print(k, v.shape, v[:5] if v.ndim == 1 else "", v[-3:] if v.ndim == 1 else "")
 
 
 if __name__ == "__main__":
