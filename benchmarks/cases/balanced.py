@@ -11,14 +11,15 @@ N = N_EX + N_IN
 TAU_M, T_REF, V_TH, V_RESET, DELAY = 20.0, 2.0, 20.0, 10.0, 1.5  # ms, mV
 J, G, ETA = 0.1, 5.0, 1.82  # mV; eta sets the rate: 32 spikes/s
 RATE = ETA * V_TH / (J * C_EX * TAU_M) * 1e3  # Hz of each of the C_EX external trains
+NEURON = {
+    "E_L": 0.0, "V_th": V_TH, "V_reset": V_RESET, "tau_m": TAU_M, "t_ref": T_REF, "C_m": 1.0,
+    "I_e": 0.0,
+}  # fmt: skip
 
 
 def build_neurosim(ns: Any) -> Any:
     net = ns.Network()
-    model = ns.models.iaf_psc_delta(
-        E_L=0.0, V_th=V_TH, V_reset=V_RESET, tau_m=TAU_M, t_ref=T_REF, C_m=1.0, I_e=0.0
-    )
-    cells = net.population(N, model, name="cells", V_m=0.0)
+    cells = net.population(N, ns.models.iaf_psc_delta(**NEURON), name="cells", V_m=0.0)
     ex, in_ = cells[:N_EX], cells[N_EX:]
     net.poisson_input(cells, rate=RATE, n=C_EX, weight=J)
     net.connect(ex, cells, ns.FixedIndegree(C_EX), weight=J, delay=DELAY, name="ex")
@@ -27,10 +28,7 @@ def build_neurosim(ns: Any) -> Any:
 
 
 def build_nest(nest: Any) -> Built:
-    cells = nest.Create("iaf_psc_delta", N, params={
-        "E_L": 0.0, "V_m": 0.0, "V_th": V_TH, "V_reset": V_RESET, "tau_m": TAU_M,
-        "t_ref": T_REF, "C_m": 1.0, "I_e": 0.0,
-    })  # fmt: skip
+    cells = nest.Create("iaf_psc_delta", N, params=NEURON | {"V_m": 0.0})
     drive = nest.Create("poisson_generator", params={"rate": RATE * C_EX})
     nest.Connect(drive, cells, "all_to_all", {"weight": J, "delay": DELAY})
     for pre, k, weight in ((cells[:N_EX], C_EX, J), (cells[N_EX:], C_IN, -G * J)):

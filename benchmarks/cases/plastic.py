@@ -12,6 +12,7 @@ from .balanced import (
     DELAY,
     N_EX,
     N_IN,
+    NEURON,
     RATE,
     T_REF,
     TAU_M,
@@ -23,15 +24,11 @@ from .balanced import (
 )  # fmt: skip
 
 TAU, LAMBDA, W_MAX = 20.0, 0.01, 2 * J  # ms, 1, mV
-_NEURON = {
-    "E_L": 0.0, "V_th": V_TH, "V_reset": V_RESET, "tau_m": TAU_M, "t_ref": T_REF, "C_m": 1.0,
-    "I_e": 0.0,
-}  # fmt: skip
 
 
 def build_neurosim(ns: Any) -> Any:
     net = ns.Network()
-    cells = net.population(N, ns.models.iaf_psc_delta(**_NEURON), name="cells", V_m=0.0)
+    cells = net.population(N, ns.models.iaf_psc_delta(**NEURON), name="cells", V_m=0.0)
     ex, in_ = cells[:N_EX], cells[N_EX:]
     net.poisson_input(cells, rate=RATE, n=C_EX, weight=J)
     rule = ns.models.stdp(tau_plus=TAU, tau_minus=TAU, lambda_=LAMBDA, Wmax=W_MAX)
@@ -42,7 +39,7 @@ def build_neurosim(ns: Any) -> Any:
 
 
 def build_nest(nest: Any) -> Built:
-    cells = nest.Create("iaf_psc_delta", N, params=_NEURON | {"V_m": 0.0, "tau_minus": TAU})
+    cells = nest.Create("iaf_psc_delta", N, params=NEURON | {"V_m": 0.0, "tau_minus": TAU})
     drive = nest.Create("poisson_generator", params={"rate": RATE * C_EX})
     nest.Connect(drive, cells, "all_to_all", {"weight": J, "delay": DELAY})
     ex, in_ = cells[:N_EX], cells[N_EX:]

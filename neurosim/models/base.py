@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -113,6 +113,18 @@ def check_values(value: Any, declared: Parameter, what: str) -> Any:
     return float(array) if array.ndim == 0 else array.copy()
 
 
+def declarations(cls: type, texts: Sequence[str]) -> dict[str, Any]:
+    """Return what a class body declares: parameters and states, also inherited, and texts."""
+    text: dict[str, Any] = {"parameters": {}, "states": {}}
+    for klass in reversed(cls.__mro__):
+        for name, value in vars(klass).items():
+            if isinstance(value, Parameter):
+                text["parameters"][name] = value
+            elif isinstance(value, State):
+                text["states"][name] = value
+    return text | {name: getattr(cls, name, None) for name in texts}
+
+
 class NeuronModel(Model):
     """A neuron model as data: parameters, equations, receptors, threshold and reset.
 
@@ -159,15 +171,7 @@ class NeuronModel(Model):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        text: dict[str, Any] = {"parameters": {}, "states": {}}
-        for klass in reversed(cls.__mro__):
-            for name, value in vars(klass).items():
-                if isinstance(value, Parameter):
-                    text["parameters"][name] = value
-                elif isinstance(value, State):
-                    text["states"][name] = value
-        for name in _TEXTS:
-            text[name] = getattr(cls, name, None)
+        text = declarations(cls, _TEXTS)
         spec = SpecBuilder(cls.__name__, text).build()
         cls.spec = spec
         cls.parameters = dict(spec.parameters)

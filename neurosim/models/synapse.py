@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from neurosim.errors import ModelError, ParameterError
-from neurosim.models.base import Model
+from neurosim.models.base import Model, declarations
 from neurosim.models.declare import Parameter, State
 from neurosim.models.synapse_spec import EVENTS, LEVELS, SynapseSpec, SynapseSpecBuilder
 
@@ -84,15 +84,7 @@ class SynapseModel(Model):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        text: dict[str, Any] = {"parameters": {}, "states": {}}
-        for klass in reversed(cls.__mro__):
-            for name, value in vars(klass).items():
-                if isinstance(value, Parameter):
-                    text["parameters"][name] = value
-                elif isinstance(value, State):
-                    text["states"][name] = value
-        for name in _TEXTS:
-            text[name] = getattr(cls, name, None)
+        text = declarations(cls, _TEXTS)
         bounds = text["bounds"]
         text["bounds"] = tuple("1e300" if str(b) == "inf" else str(b) for b in bounds)
         cls.spec = SynapseSpecBuilder(cls.__name__, text).build()
