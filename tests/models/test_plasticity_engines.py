@@ -52,8 +52,8 @@ class dendritic(M.iaf_psc_exp):
     reset = M.iaf_psc_exp.reset + "; spiked = 1"
 
 
-def run(name, engine, pieces=(100.0,)):
-    """Return spikes and weights of a small recurrent network."""
+def simulation(name, engine):
+    """Return a small recurrent network with plastic synapses, before its first step."""
     rule = RULES[name]
     model = {"clopath": filtered, "urbanczik": dendritic}.get(name, M.iaf_psc_exp)
     net = ns.Network()
@@ -64,7 +64,12 @@ def run(name, engine, pieces=(100.0,)):
         extra["modulator"] = net.population(2, M.poisson(rate=30.0), name="reward")
     net.connect(cells, cells, ns.FixedIndegree(6), weight=ns.Uniform(20.0, 50.0), synapse=rule,
                 delay=ns.Uniform(0.3, 4.0), name="plastic", **extra)  # fmt: skip
-    sim = ns.Simulation(net, dt=0.1, seed=5, record=[ns.Spikes(cells)], engine=engine)
+    return ns.Simulation(net, dt=0.1, seed=5, record=[ns.Spikes(cells)], engine=engine)
+
+
+def run(name, engine, pieces=(100.0,)):
+    """Return spikes and weights of the network after a run in pieces."""
+    sim, rule = simulation(name, engine), RULES[name]
     start = sim.weights("plastic").weight
     for piece in pieces:
         sim.run(piece)
@@ -85,6 +90,22 @@ def test_engines_agree(name):
     for engine, pieces in ((ns.CPU(threads=2), (100.0,)), (ns.CPU(threads=1), (40.3, 0.1, 59.6))):
         for a, b in zip(one, run(name, engine, pieces), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["dopamine", "restr", "quantal", "scaling", "clopath"])
+def test_checkpoint(name, tmp_path):
+    """A run that is stored halfway goes on as if it had not been."""
+    engine = ns.CPU(threads=1)
+    first = simulation(name, engine)
+    first.run(43.7)
+    first.save(tmp_path / "half.h5")
+    second = ns.Simulation.load(tmp_path / "half.h5")
+    second.run(56.3)
+    spikes = second.results.spikes["cells"]
+    times, ids, weights = run(name, engine)
+    np.testing.assert_array_equal(spikes.times, times)
+    np.testing.assert_array_equal(spikes.ids, ids)
+    np.testing.assert_allclose(second.weights("plastic").weight, weights, rtol=1e-12)
 
 
 def transmitted(rule, engine, weight=1.0):
