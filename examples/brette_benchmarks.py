@@ -105,7 +105,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         ax.set_title(f"{name}: {spikes.rate():.1f} Hz, every 10th neuron", fontsize=10)
     figure.suptitle("Benchmark networks of Brette et al. (2007)")
     figure.savefig(options.out / "brette_benchmarks.png", dpi=110)
-    print(f"\nThe rasters are in {options.out / 'brette_benchmarks.png'}")
+    print("\nrun: with building, and with loading or compiling the kernels, most of the first.")
+    print(f"The rasters are in {options.out / 'brette_benchmarks.png'}")
     return found
 
 

@@ -6,8 +6,9 @@ rates and irregularity of the eight populations beside the published ones.
 
 `--scale` shrinks the numbers of neurons and of synapses a neuron alike; weights then grow by the
 inverse root and a direct current replaces the lost mean input, which keeps the rates. `--drive dc`
-replaces the Poisson input by its mean; use it at full scale only, a smaller network falls silent.
-Full scale takes 4 GB of memory (2.7 GB with `--precision float32`) and shows a progress bar.
+replaces the Poisson input by its mean; use it at full scale only, a small network may fall silent
+(at 10 % it does). Full scale takes 4 GB of memory (2.7 GB with `--precision float32`) and shows a
+progress bar.
 """
 
 from __future__ import annotations
@@ -164,6 +165,11 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         f"real-time factor {seconds['run'] / sim.time * 1e3:.2f}, "
         f"{sim.counters['synaptic_events'] / seconds['run']:,.0f} synaptic events a second"
     )
+    if options.drive == "dc" and scale < 1:
+        print(
+            "A constant drive holds the published state at full scale only; a small network may "
+            "fall silent."
+        )
     title = f"Cortical microcircuit, {scale:.0%} of neurons and in-degrees, {options.drive} drive"
     draw(spikes, circuit, title).savefig(options.out / "cortical_microcircuit.png", dpi=110)
     print(f"The figure is {options.out / 'cortical_microcircuit.png'}")

@@ -176,7 +176,7 @@ def draw_silencing(
     right.axvline(WEIGHT, color="0.6", linestyle=":", label="chosen")
     right.set_xlabel("summed weight of a neuron's input [pA]")
     right.set_ylabel("mean rate [Hz]")
-    right.legend(frameon=False, fontsize="small")
+    right.legend(framealpha=1.0, edgecolor="none", fontsize="small")
     right.spines[["top", "right"]].set_visible(False)
     right.set_title("how the weight was chosen", fontsize=10)
     figure.supxlabel(STATED, fontsize=8, color="0.35")
