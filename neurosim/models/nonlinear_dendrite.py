@@ -35,9 +35,12 @@ class iaf_psc_exp_nonlineardendrite(NeuronModel):
     tau_dAP = param(60.0, "ms", gt=0, doc="duration of a dAP")
     tau_h = param(440.0, "ms", gt=0, doc="memory of the dAP rate")
     V_m = state("mV", init="E_L", doc="membrane potential")
+    I_dend = state("pA", doc="dendritic current, I_p during a dendritic action potential")
     dI_dend = state("pA/ms", doc="auxiliary state of the alpha function")
     dAP = state("ms", doc="time left of a dendritic action potential")
     z = state("1", doc="trace of dendritic action potentials")
+    I_syn_ex = state("pA", doc="excitatory synaptic current")
+    I_syn_in = state("pA", doc="inhibitory synaptic current")
     equations = """
         active  = dAP > 0.5*dt
         goes_on = dAP > 1.5*dt

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from neurosim.models.base import NeuronModel
-from neurosim.models.declare import Refractory, param
+from neurosim.models.declare import Refractory, param, state
 from neurosim.models.iaf_psc_exp import iaf_psc_exp
 
 
@@ -19,6 +19,7 @@ class segment(NeuronModel):
     tau_syn = param(2.0, "ms", gt=0, doc="how long input counts as coincident")
     theta = param(15.0, "1", gt=0, doc="threshold, in synapses of weight 1")
     t_plateau = param(50.0, "ms", ge=0, doc="duration of the plateau")
+    x = state("1", doc="input that counts as coincident, in synapses of weight 1")
     equations = "dx/dt = -x/tau_syn : 1"
     receptors = {"exc": "x += weight"}
     threshold = "x >= theta"
@@ -35,6 +36,7 @@ class iaf_psc_exp_dendrite(iaf_psc_exp):
     """
 
     tau_dend = param(50.0, "ms", gt=0, doc="decay of the depolarisation by segments")
+    I_dend = state("pA", doc="current of the plateaus of its segments")
     equations = (
         iaf_psc_exp.equations.replace("I_e)", "I_e + I_dend)")
         + """
