@@ -93,8 +93,7 @@ CASES = {
         drive=f"independent Poisson input of {RATE * C_EX:.0f} spikes/s to every neuron, as in the "
         "static network; multiplicative STDP (tau 20 ms, lambda 0.01, Wmax twice the initial "
         "weight); in Brian2 the learning statements run without the delay of 1.5 ms",
-        neurons=N, synapses=N * (C_EX + C_IN), warmup_ms=100.0, model_ms=1000.0, limit_s=600.0,
-        shorter={"nest": 300.0, "brian2": 300.0},
+        neurons=N, synapses=N * (C_EX + C_IN), warmup_ms=100.0, model_ms=300.0, limit_s=600.0,
         neurosim=build_neurosim, nest=build_nest, brian2=build_brian2,
         required={"brian2": 5.0, "nest": 5.0}, limits={"rtf": 8.0},
     )
