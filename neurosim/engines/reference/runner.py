@@ -12,10 +12,11 @@ from neurosim.engines.base import Runner
 from neurosim.engines.reference.couplings import Gaps, Signal
 from neurosim.engines.reference.neurons import Neurons
 from neurosim.engines.reference.plasticity import PlasticSynapses
-from neurosim.engines.reference.sources import given_counts, injected, poisson_counts
+from neurosim.engines.reference.sources import given_counts, poisson_counts
 from neurosim.errors import SimulationError
 from neurosim.lower.connectivity import Edges, count_estimate
 from neurosim.lower.expand import expand
+from neurosim.lower.injection import injected
 from neurosim.lower.memory import require_memory
 from neurosim.lower.plan import ConnectionPlan, Plan
 
