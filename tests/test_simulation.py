@@ -496,9 +496,9 @@ def test_options(options, message):
 
 def test_engines():
     net, _ = one_population()
-    unknown = "no engine 'cpus'. Engines: cpu, reference.*Did you mean 'cpu'"
+    unknown = "no engine 'cpus'. Engines: cpu, gpu, reference.*Did you mean 'cpu'"
     refused(UnknownNameError, unknown, lambda: simulate(net, engine="cpus"))
-    refused(EngineUnavailableError, "'gpu'.*use 'cpu'", lambda: simulate(net, engine="gpu"))
+    refused(EngineUnavailableError, "'mpi'.*use 'cpu'", lambda: simulate(net, engine="mpi"))
     refused(ParameterError, "auto, clock, event", lambda: ns.CPU(strategy="events"))
     refused(ParameterError, "float64, float32", lambda: ns.CPU(precision="double"))
     for threads in (0, -1, 1.5, True, "two"):

@@ -6,10 +6,11 @@ from importlib.metadata import entry_points
 
 from neurosim.engines.base import Engine
 from neurosim.engines.cpu.options import CPU
+from neurosim.engines.gpu.options import GPU
 from neurosim.engines.reference.options import Reference
 from neurosim.errors import EngineUnavailableError, ParameterError, unknown_name
 
-_BUILT_IN: dict[str, type[Engine]] = {"cpu": CPU, "reference": Reference}
+_BUILT_IN: dict[str, type[Engine]] = {"cpu": CPU, "gpu": GPU, "reference": Reference}
 
 
 def engine_of(engine: str | Engine) -> Engine:
@@ -40,8 +41,8 @@ def engine_of(engine: str | Engine) -> Engine:
         if not isinstance(made, Engine):
             raise ParameterError(f"engine {engine!r}: {made!r} is no Engine.")
         return made
-    if engine in ("gpu", "mpi"):
+    if engine == "mpi":
         raise EngineUnavailableError(
-            f"engine {engine!r} is not part of this version of neurosim; use 'cpu'."
+            "engine 'mpi' is not part of this version of neurosim; use 'cpu'."
         )
     raise unknown_name("engine", engine, [*_BUILT_IN, *found], "neurosim")

@@ -1,0 +1,213 @@
+"""An NVIDIA GPU through CuPy, which is imported here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from neurosim.engines.gpu.device import Device, Grid, Program
+from neurosim.errors import EngineUnavailableError, NetworkSizeError
+
+#: Kernels need atomic additions of doubles (6.0) and acquire/release operations (7.0).
+_OLDEST = 70
+#: Blocks on a multiprocessor: a few hide latency, more make the grid's barrier slower.
+_BLOCKS_EACH = 4
+_INSTALL = 'Try: pip install "neurosim[gpu]" (CUDA 13) or "neurosim[gpu12]" (CUDA 12).'
+
+
+def _cupy() -> ModuleType:
+    try:
+        import cupy  # type: ignore[import-not-found, unused-ignore]
+    except ImportError as error:
+        raise EngineUnavailableError(
+            f"engine 'gpu' needs CuPy, which cannot be imported ({error}). {_INSTALL}"
+        ) from error
+    module: ModuleType = cupy
+    return module
+
+
+def open_device(number: int) -> CupyDevice:
+    """Return a GPU.
+
+    Parameters
+    ----------
+    number : int
+        Which one, from 0.
+
+    Raises
+    ------
+    EngineUnavailableError
+        If CuPy, a driver or the device is missing, or one of them is too old.
+    """
+    cupy = _cupy()
+    runtime = cupy.cuda.runtime
+    driver, needed = runtime.driverGetVersion(), runtime.runtimeGetVersion()
+    if driver == 0:
+        raise EngineUnavailableError(
+            "engine 'gpu' needs an NVIDIA driver, and this machine has none. Install one, or use "
+            "engine='cpu'."
+        )
+    if driver // 1000 < needed // 1000:
+        raise EngineUnavailableError(
+            f"engine 'gpu': the driver supports CUDA {_version(driver)}, but this CuPy is built "
+            f"for CUDA {_version(needed)}. Update the driver, or install the CuPy that fits it. "
+            f"{_INSTALL}"
+        )
+    try:
+        count = runtime.getDeviceCount()
+    except runtime.CUDARuntimeError as error:
+        raise EngineUnavailableError(
+            f"engine 'gpu': the driver reports no usable GPU ({error}). Use engine='cpu'."
+        ) from error
+    if number >= count:
+        raise EngineUnavailableError(
+            f"engine 'gpu': device = {number}, but there are {count} (0 to {count - 1})."
+        )
+    device = CupyDevice(cupy, number)
+    device.check()
+    return device
+
+
+def _version(number: int) -> str:
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+class CupyDevice(Device):
+    """One GPU. Everything runs on its own stream."""
+
+    tile = 256
+    chunk = 128
+
+    def __init__(self, cupy: Any, number: int) -> None:
+        self._cupy = cupy
+        self.number = number
+        self.device = cupy.cuda.Device(number)
+        self._properties = cupy.cuda.runtime.getDeviceProperties(number)
+        with self.device:
+            self.stream = cupy.cuda.Stream(non_blocking=True)
+
+    def check(self) -> None:
+        """Raise EngineUnavailableError if the device is too old."""
+        if int(self.device.compute_capability) < _OLDEST:
+            raise EngineUnavailableError(
+                f"engine 'gpu': {self.describe()} has compute capability "
+                f"{self.device.compute_capability[:-1]}.{self.device.compute_capability[-1]}; "
+                f"at least {_OLDEST // 10}.{_OLDEST % 10} is needed. Use engine='cpu'."
+            )
+
+    def describe(self) -> str:
+        """Return the name of the GPU."""
+        return f"GPU {self.number} ({self._properties['name'].decode()})"
+
+    def free_bytes(self) -> int:
+        """Return how much memory can still be allocated."""
+        with self.device:
+            pool = self._cupy.get_default_memory_pool()
+            return int(self._cupy.cuda.runtime.memGetInfo()[0] + pool.free_bytes())
+
+    @property
+    def is_cooperative(self) -> bool:
+        """Whether launches can be cooperative."""
+        return bool(self.device.attributes["CooperativeLaunch"])
+
+    @property
+    def multiprocessors(self) -> int:
+        """Number of multiprocessors."""
+        return int(self._properties["multiProcessorCount"])
+
+    def to_device(self, values: np.ndarray) -> Any:
+        """Return a copy of an array on the device, as bytes."""
+        flat = np.ascontiguousarray(values).reshape(-1)
+        array = self.empty(flat.size, flat.dtype)
+        self.store(array, flat)
+        return array
+
+    def empty(self, size: int, dtype: Any) -> Any:
+        """Return an array whose contents mean nothing."""
+        kind = np.dtype(dtype)
+        try:
+            with self.device, self.stream:
+                data = self._cupy.empty(max(1, size * kind.itemsize), np.uint8)
+        except self._cupy.cuda.memory.OutOfMemoryError as error:
+            raise NetworkSizeError(
+                f"{self.describe()} has no {size * kind.itemsize} bytes left ({error}). Use a "
+                "smaller network or fewer recordings."
+            ) from error
+        return _Array(data, size, kind)
+
+    def store(self, array: Any, values: np.ndarray) -> None:
+        """Overwrite a whole array on the device."""
+        flat = np.ascontiguousarray(values, array.dtype).reshape(-1)
+        if flat.size:
+            with self.device, self.stream:
+                array.data[: flat.nbytes].set(flat.view(np.uint8), stream=self.stream)
+            self.stream.synchronize()
+
+    def fetch(self, array: Any, size: int | None = None) -> np.ndarray:
+        """Return a copy of the first elements, once all launches ended."""
+        n = array.size if size is None else size
+        with self.device, self.stream:
+            values = array.data[: n * array.dtype.itemsize].get(stream=self.stream)
+        self.stream.synchronize()
+        result: np.ndarray = values.view(array.dtype)
+        return result
+
+    def address(self, array: Any) -> int:
+        """Return where an array begins."""
+        return int(array.data.data.ptr)
+
+    def compile(self, source: str, *, exact: bool) -> Program:
+        """Compile a source by NVRTC, or take it from CuPy's cache on disk."""
+        options = ("--std=c++17", *(["--fmad=false"] if exact else []))
+        return _CupyProgram(self._cupy, self, source, options)
+
+
+class _Array:
+    """Bytes on the device, and what they mean."""
+
+    def __init__(self, data: Any, size: int, dtype: np.dtype) -> None:
+        self.data, self.size, self.dtype = data, size, dtype
+
+
+class _CupyProgram(Program):
+    def __init__(
+        self, cupy: Any, device: CupyDevice, source: str, options: tuple[str, ...]
+    ) -> None:
+        self._cupy, self._device = cupy, device
+        self._modules = {
+            cooperative: cupy.RawModule(
+                code=source, options=options, enable_cooperative_groups=cooperative
+            )
+            for cooperative in (False, True)
+        }
+
+    def _kernel(self, name: str, cooperative: bool) -> Any:
+        with self._device.device:
+            return self._modules[cooperative].get_function(name)
+
+    def grid(self, n_tiles: int, *, cooperative: bool) -> Grid:
+        """Return a grid that fits the device as a whole."""
+        device = self._device
+        most = _BLOCKS_EACH
+        if cooperative:
+            if not device.is_cooperative:
+                raise EngineUnavailableError(
+                    f"engine 'gpu': {device.describe()} cannot launch cooperatively; use "
+                    "ns.GPU(launch='phases')."
+                )
+            with device.device:
+                occupancy = self._cupy.cuda.driver.occupancyMaxActiveBlocksPerMultiprocessor
+                resident = occupancy(self._kernel("run", True).kernel.ptr, device.tile, 0)
+            most = min(most, int(resident))
+        blocks = max(1, min(most * device.multiprocessors, max(n_tiles, device.multiprocessors)))
+        return Grid(blocks, device.tile, device.chunk)
+
+    def launch(
+        self, kernel: str, grid: Grid, arguments: Sequence[Any], *, cooperative: bool = False
+    ) -> None:
+        """Launch a kernel on the device's stream."""
+        with self._device.device, self._device.stream:
+            self._kernel(kernel, cooperative)((grid.blocks,), (grid.tile,), tuple(arguments))

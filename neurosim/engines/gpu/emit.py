@@ -1,0 +1,272 @@
+"""CUDA C++ of one step of one neuron, printed from a lowered model.
+
+The counterpart of the CPU engine's `emit_step`: the same operations in the same order, so that both
+give the same bits in float64 where the compiler contracts nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from neurosim.expressions import Printer, symbols
+from neurosim.lower.model import INJECTED, LoweredModel
+from neurosim.lower.propagator import Coefficient, Propagator
+
+Lines = list[str]
+_FUNCTIONS = {
+    **{f: f"ns_{f}" for f in ("exp", "exprel", "log", "sqrt", "sin", "cos", "tanh", "abs")},
+    "min": "ns_min", "max": "ns_max", "clip": "ns_min(ns_max({0}, {1}), {2})",
+    "where": "({0} ? {1} : {2})", "**": "ns_pow({0}, {1})", "not": "(!{0})", "and": " && ",
+    "or": " || ",
+}  # fmt: skip
+
+
+def number(value: float) -> str:
+    """Return a literal in the precision of the kernel.
+
+    Examples
+    --------
+    >>> number(0.1), number(float("-inf"))
+    ('REAL(0.1)', 'REAL(-NS_INFINITY)')
+    """
+    if np.isinf(value):
+        return "REAL(NS_INFINITY)" if value > 0 else "REAL(-NS_INFINITY)"
+    return f"REAL({float(value)!r})"
+
+
+@dataclass
+class Coefficients:
+    """Numbers that a step takes: one for all neurons, or one for each.
+
+    Attributes
+    ----------
+    scalars : list of float
+    arrays : list of (n,) arrays
+    """
+
+    scalars: list[float] = field(default_factory=list)
+    arrays: list[np.ndarray] = field(default_factory=list)
+    _texts: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, name: str, value: Coefficient) -> str:
+        """Return the C++ text that reads a coefficient."""
+        if name not in self._texts:
+            if np.ndim(value):
+                self._texts[name] = f"p.arrays[{len(self.arrays)} * p.n + i]"
+                self.arrays.append(np.asarray(value, dtype=float))
+            else:
+                self._texts[name] = f"p.scalars[{len(self.scalars)}]"
+                self.scalars.append(float(value))
+        return self._texts[name]
+
+
+class StepEmitter:
+    """Prints the body of the step of one lowered model.
+
+    Parameters
+    ----------
+    model : LoweredModel
+        Of any method but rk45.
+    """
+
+    def __init__(self, model: LoweredModel) -> None:
+        self.model = model
+        self.coefficient = Coefficients()
+        self.noise = sorted({k for _, k in model.full.noise} | set(model.noise))
+        self.held = bool(model.hold) or bool(model.spec.refractory)
+
+    def body(self) -> str:
+        """Return the body of ``int step(net, p, i, t)``: the number of spikes of neuron i."""
+        model = self.model
+        lines = ["REAL* x = p.state + i;", "ns_amount* in = ns_slot(net, t) + p.channel + i;"]
+        lines += [f"const REAL s_{s} = x[{k} * p.n];" for k, s in enumerate(model.states)]
+        if self.held:
+            lines.append("const bool held = p.until[i] >= t;")
+        if model.inject is not None:
+            lines.append("const REAL injected = p.injected[i];")
+        lines += [
+            f"const REAL noise{k} = (REAL)ns_normal(ns_words((uint32_t)i, t, {k}, p.key).w0);"
+            for k in range(len(self.noise))
+        ]
+        if self._uses_time():
+            lines.append(f"const REAL t0 = (REAL)((t - 1) * {model.dt!r});")
+        lines += [*self._linear("n_", model.full), *self._stepped(), *self._maps()]
+        lines += [
+            f"if (held) n_{s} = s_{s};" for s in (*model.linear, *model.stepped) if s in model.hold
+        ]
+        moved = {*model.linear, *model.stepped, *model.mapped}
+        lines += [f"REAL n_{s} = s_{s};" for s in model.states if s not in moved]
+        lines += [*self._arrivals(), *self._spike()]
+        return "\n".join(f"  {line}" for line in lines) + "\n"
+
+    def _uses_time(self) -> bool:
+        model = self.model
+        threshold = () if model.spec.threshold is None else (model.spec.threshold,)
+        return any(
+            "t" in symbols(e) for e in (*model.rhs.values(), *model.maps.values(), *threshold)
+        )
+
+    def _printer(self, state: Callable[[str], str], time: str = "t0") -> Printer:
+        def symbol(name: str) -> str:
+            if name.startswith("previous "):
+                return f"s_{name[9:]}"
+            if name in self.model.spec.states:
+                return state(name)
+            if name == INJECTED:
+                return "injected"
+            if name == "t":
+                return time
+            value = self.model.dt if name == "dt" else self.model.values[name]
+            return self.coefficient(name, value)
+
+        return Printer(symbol, _FUNCTIONS, number)
+
+    # ---- propagation
+
+    def _noise_of(self, source: str) -> str:
+        return f"noise{self.noise.index(source)}"
+
+    def _linear(self, prefix: str, propagator: Propagator) -> Lines:
+        lines, tag = [], "P" if propagator is self.model.full else "H"
+        for row in propagator.states:
+            terms = [
+                f"{self.coefficient(f'{tag} {r} {c}', v)} * s_{c}"
+                for (r, c), v in propagator.matrix.items()
+                if r == row
+            ]
+            if row in propagator.offset:
+                terms.append(self.coefficient(f"{tag} offset {row}", propagator.offset[row]))
+            if row in propagator.injected:
+                gain = self.coefficient(f"{tag} injected {row}", propagator.injected[row])
+                terms.append(f"{gain} * injected")
+            terms += [
+                f"{self.coefficient(f'{tag} noise {r} {k}', v)} * {self._noise_of(k)}"
+                for (r, k), v in propagator.noise.items()
+                if r == row
+            ]
+            lines.append(f"REAL {prefix}{row} = {' + '.join(terms) or 'REAL(0.0)'};")
+        return lines
+
+    def _rates(self, tag: str, state: Callable[[str], str], time: str) -> Lines:
+        """Return lines that compute right-hand sides; held states stand still."""
+        show = self._printer(state, time)
+        lines = []
+        for s, expression in self.model.rhs.items():
+            text = show(expression)
+            if s in self.model.hold:
+                text = f"held ? REAL(0.0) : {text}"
+            lines.append(f"const REAL {tag}_{s} = {text};")
+        return lines
+
+    def _stepped(self) -> Lines:
+        """Return the lines that step the states which are not linear."""
+        model = self.model
+        if not model.stepped:
+            return []
+        h = number(model.dt)
+        lines = self._rates("k1", lambda s: f"s_{s}", "t0")
+        kicks = {
+            s: f" + {self.coefficient(f'kick {s}', v * model.dt**0.5)} * {self._noise_of(s)}"
+            for s, v in model.noise.items()
+        }
+        if model.method == "euler":
+            return lines + [
+                f"REAL n_{s} = s_{s} + {h} * k1_{s}{kicks.get(s, '')};" for s in model.stepped
+            ]
+        if model.method == "exponential_euler":
+            show = self._printer(lambda s: f"s_{s}")
+            return lines + [
+                f"REAL n_{s} = s_{s} + {h} * k1_{s} * ns_exprel({h} * {show(model.slopes[s])})"
+                f"{kicks.get(s, '')};"
+                for s in model.stepped
+            ]
+        ends = {s: f"n_{s}" for s in model.linear}
+        if model.method == "heun":
+            lines += [
+                f"const REAL y_{s} = s_{s} + {h} * k1_{s}{kicks.get(s, '')};" for s in model.stepped
+            ]
+            lines += self._rates("k2", self._stage("y", ends), f"t0 + {h}")
+            half = number(model.dt / 2)
+            return lines + [
+                f"REAL n_{s} = s_{s} + {half} * (k1_{s} + k2_{s}){kicks.get(s, '')};"
+                for s in model.stepped
+            ]
+        return lines + self._rk4(ends, kicks)
+
+    def _rk4(self, ends: Mapping[str, str], kicks: Mapping[str, str]) -> Lines:
+        model = self.model
+        h, half = number(model.dt), number(model.dt / 2)
+        lines: Lines = []
+        middles = {s: f"h_{s}" for s in model.linear}
+        if model.half is not None:
+            lines += self._linear("h_", model.half)
+        for stage, previous, places, step, time in (
+            ("2", "1", middles, half, f"t0 + {half}"),
+            ("3", "2", middles, half, f"t0 + {half}"),
+            ("4", "3", ends, h, f"t0 + {h}"),
+        ):
+            lines += [
+                f"const REAL y{stage}_{s} = s_{s} + {step} * k{previous}_{s};"
+                for s in model.stepped
+            ]
+            lines += self._rates(f"k{stage}", self._stage(f"y{stage}", places), time)
+        sixth, two = number(model.dt / 6), number(2.0)
+        return lines + [
+            f"REAL n_{s} = s_{s} + {sixth} * (k1_{s} + {two} * (k2_{s} + k3_{s}) + k4_{s})"
+            f"{kicks.get(s, '')};"
+            for s in model.stepped
+        ]
+
+    def _stage(self, tag: str, places: Mapping[str, str]) -> Callable[[str], str]:
+        stepped = self.model.stepped
+        return lambda s: f"{tag}_{s}" if s in stepped else places.get(s, f"s_{s}")
+
+    def _maps(self) -> Lines:
+        show = self._printer(lambda s: f"s_{s}")
+        return [
+            f"REAL n_{s} = held ? s_{s} : {show(e)};"
+            if s in self.model.hold
+            else f"REAL n_{s} = {show(e)};"
+            for s, e in self.model.maps.items()
+        ]
+
+    # ---- arrivals and spikes
+
+    def _arrivals(self) -> Lines:
+        lines = []
+        for k, (name, effects) in enumerate(self.model.receptors):
+            lines.append(f"REAL r{k} = ns_take(in + {k} * p.n, p.scale[{k}]);")
+            if name in self.model.ignore:
+                lines.append(f"if (held) r{k} = REAL(0.0);")
+            for s, factor in effects:
+                text = f"r{k}"
+                if np.ndim(factor) or factor != 1.0:
+                    text = f"{self.coefficient(f'factor {name} {s}', factor)} * r{k}"
+                lines.append(f"n_{s} = n_{s} + {text};")
+        return lines
+
+    def _spike(self) -> Lines:
+        """Return the lines from the check of the states to the end."""
+        model = self.model
+        lines = [
+            f"const REAL total = {' + '.join(f'n_{s}' for s in model.states)};",
+            "if (total - total != REAL(0.0)) ns_fail(net, t, p.source + i);",
+        ]
+        store = [f"x[{k} * p.n] = n_{s};" for k, s in enumerate(model.states)]
+        if model.spec.threshold is None:
+            return [*lines, *store, "return 0;"]
+        show = self._printer(lambda s: f"n_{s}", f"(REAL)(t * {model.dt!r})")
+        test = show(model.spec.threshold)
+        lines += [
+            f"const bool fired = {f'!held && {test}' if self.held else test};",
+            "if (fired) {",
+        ]
+        now = self._printer(lambda s: f"n_{s}")
+        lines += [f"  n_{s.target} = {now(s.result())};" for s in model.spec.reset]
+        if model.spec.refractory is not None:
+            steps = self.coefficient("refractory steps", model.refractory_steps)
+            lines.append(f"  p.until[i] = (int)t + (int){steps};")
+        return [*lines, "}", *store, "return fired;"]

@@ -1,0 +1,41 @@
+// What differs between compilers: nvcc or NVRTC, and g++ with the emulation layer of the tests,
+// which defines NS_SHARED and NS_GRID_SYNC itself. Nothing is included on the device.
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+
+typedef unsigned int uint32_t;
+typedef unsigned long long uint64_t;
+
+#define NS_SHARED(T, name, n) __shared__ T name[n]
+
+// Barrier of all blocks; needs a cooperative launch. Each block adds one, the first block what is
+// missing to half the range, so the top bit flips when all have arrived and the counter never
+// needs a reset. The release of the addition and the acquire of the load order everything that
+// was written before the barrier ahead of what is read after it; __syncthreads extends both to
+// the other threads of a block.
+__device__ unsigned ns_arrived;
+
+__device__ __forceinline__ void ns_grid_sync() {
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    const unsigned mine = blockIdx.x == 0 ? 0x80000000u - (gridDim.x - 1) : 1u;
+    unsigned before, now;
+    asm volatile("atom.add.release.gpu.u32 %0,[%1],%2;"
+                 : "=r"(before) : "l"(&ns_arrived), "r"(mine) : "memory");
+    do {
+      asm volatile("ld.acquire.gpu.u32 %0,[%1];" : "=r"(now) : "l"(&ns_arrived) : "memory");
+    } while (((before ^ now) & 0x80000000u) == 0);
+  }
+  __syncthreads();
+}
+#define NS_GRID_SYNC() ns_grid_sync()
+
+#endif
+
+// Threads of a block, which is also the number of neurons that a block updates at a time.
+#ifndef NS_TILE
+#define NS_TILE 256
+#endif
+// Synapses of a work item of the delivery: a block does NS_TILE / NS_CHUNK of them at a time.
+#ifndef NS_CHUNK
+#define NS_CHUNK 128
+#endif

@@ -1,0 +1,229 @@
+"""A network on the device: its arrays, and the records that tell kernels where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from neurosim.engines.gpu.device import Device, Program
+from neurosim.engines.gpu.emit import StepEmitter
+from neurosim.engines.gpu.layout import layout_of
+from neurosim.engines.gpu.processes import build_processes
+from neurosim.engines.gpu.source import RELAY, Format, source_text
+from neurosim.engines.gpu.structs import GIVEN, ITEM, NET, POPULATION, SAMPLE
+from neurosim.engines.gpu.synapses import build_synapses
+from neurosim.errors import NetworkSizeError
+from neurosim.lower.memory import gib
+from neurosim.lower.model import LoweredModel
+from neurosim.lower.plan import Plan, PopulationPlan
+
+#: Words that kernels count in: items of even and odd steps, records, spikes, events, failure.
+STATUS = ("items", "odd items", "records", "spikes", "events", "failure")
+NO_FAILURE = 2**64 - 1
+#: Spikes that are recorded before they are fetched, and bytes of a recording of states.
+_MOST_RECORDS, _SAMPLE_BYTES = 1 << 22, 1 << 25
+_MOST_STEPS = 4096
+
+
+class DeviceNetwork:
+    """Everything that kernels read and write.
+
+    Parameters
+    ----------
+    plan : Plan
+    device : Device
+    real : {"float32", "float64"}
+    deterministic : bool
+
+    Raises
+    ------
+    NetworkSizeError
+        If the device has too little memory.
+    """
+
+    def __init__(self, plan: Plan, device: Device, real: str, deterministic: bool) -> None:
+        self.plan, self.device, self.real = plan, device, np.dtype(real)
+        self.layout = layout_of(plan, device.tile)
+        self.synapses = build_synapses(plan, self.layout, self.real, deterministic)
+        self.amount = np.dtype(np.int64) if deterministic else self.real
+        emitters = {p.index: StepEmitter(p.model) for p in plan.populations if p.model is not None}
+        self.bodies = {
+            p.index: emitters[p.index].body() if p.model is not None else RELAY
+            for p in plan.populations
+        }
+        self._recorded = {s.target.population.index for s in plan.spikes}
+        self._emitters = emitters
+        self._sizes()
+        self._check_memory()
+        self._allocate()
+        self.program = self._compile(deterministic)
+
+    def _sizes(self) -> None:
+        plan = self.plan
+        self.worst_records = sum(plan.populations[p].n for p in self._recorded)
+        # each member is recorded at most once a step
+        self.n_records = max(
+            self.worst_records, min(_MOST_RECORDS, self.worst_records * _MOST_STEPS)
+        )
+        self.row_sizes = [len(r.names) * r.ids.size for r in plan.states]
+        self.sample_rows = [
+            max(1, min(_MOST_STEPS, _SAMPLE_BYTES // (n * self.real.itemsize)))
+            for n in self.row_sizes
+        ]
+
+    def _check_memory(self) -> None:
+        """Raise NetworkSizeError, with the figures, if the device has too little memory."""
+        item, layout, synapses = self.real.itemsize, self.layout, self.synapses
+        neurons = 0
+        for p in self.plan.populations:
+            if p.model is not None:
+                arrays = len(self._emitters[p.index].coefficient.arrays)
+                neurons += p.n * ((len(p.model.states) + arrays + 1) * item + 4)
+        parts = {
+            f"{synapses.words.size} synapses": synapses.nbytes,
+            f"input on its way, {synapses.n_slots} steps long": (
+                synapses.n_slots * layout.n_channels * self.amount.itemsize
+            ),
+            "neurons": neurons,
+            "spikes on their way": synapses.n_items(self.device.chunk) * ITEM.itemsize,
+            "recordings": 12 * self.n_records
+            + item * sum(r * n for r, n in zip(self.sample_rows, self.row_sizes, strict=True)),
+        }
+        self.nbytes = sum(parts.values())
+        free = self.device.free_bytes()
+        if self.nbytes > free:
+            figures = ", ".join(f"{name} {gib(size)}" for name, size in parts.items())
+            raise NetworkSizeError(
+                f"engine 'gpu': the network needs {gib(self.nbytes)} ({figures}), but "
+                f"{self.device.describe()} has {gib(free)} free. Use fewer synapses, shorter "
+                "delays or fewer recordings, or engine='cpu'."
+            )
+
+    # ---- memory
+
+    def _put(self, values: np.ndarray) -> int:
+        array = self.device.to_device(values)
+        self._kept.append(array)
+        return self.device.address(array)
+
+    def _allocate(self) -> None:
+        device, layout, synapses = self.device, self.layout, self.synapses
+        self._kept: list[Any] = []
+        self.ring = device.to_device(np.zeros(synapses.n_slots * layout.n_channels, self.amount))
+        self.status = device.to_device(np.array([0, 0, 0, 0, 0, NO_FAILURE], np.uint64))
+        self.records = device.empty(3 * self.n_records, np.uint32)
+        self.states: dict[int, Any] = {}
+        self.until: dict[int, Any] = {}
+        self.injected: dict[int, Any] = {}
+        populations = np.array([self._population(p) for p in self.plan.populations], POPULATION)
+        self.processes = build_processes(self.plan, layout, synapses.scale, self._put)
+        self._given_first = {
+            k: device.empty(_MOST_STEPS + 1, np.int64) for k in self.processes.given
+        }
+        for k, array in self._given_first.items():
+            assert self.processes.records[k]["kind"] == GIVEN
+            self.processes.records[k]["given_first"] = device.address(array)
+        self.net = np.zeros(1, NET)
+        tiles = [-(-p.n // device.tile) for p in self.plan.populations]
+        items = device.empty(max(1, synapses.n_items(device.chunk)), ITEM)
+        self._kept.append(items)
+        status = device.address(self.status)
+        for name, value in {
+            "n_tiles": layout.n_tiles, "n_units": self.processes.units.size,
+            "n_slots": synapses.n_slots, "n_channels": layout.n_channels,
+            "delay_bits": synapses.delay_bits, "populations": self._put(populations),
+            "tile_population": self._put(np.repeat(np.arange(len(tiles)), tiles).astype(np.int32)),
+            "processes": self._put(self.processes.records),
+            "unit_process": self._put(self.processes.units),
+            "ring": device.address(self.ring), "row": self._put(synapses.row.astype(np.int64)),
+            "synapses": self._put(synapses.words), "weights": self._put(synapses.weights),
+            "items": device.address(items), "records": device.address(self.records),
+            "n_items": status, "n_records": status + 16, "n_spikes": status + 24,
+            "n_events": status + 32, "failure": status + 40,
+        }.items():  # fmt: skip
+            self.net[name] = value
+        samples = self._samples()
+        self.net["samples"], self.net["n_samples"] = self._put(samples), samples.size
+        self._net = device.to_device(self.net)
+
+    def _population(self, p: PopulationPlan) -> np.ndarray:
+        """Return the record of a population, its arrays allocated."""
+        device, layout = self.device, self.layout
+        kinds = list(dict.fromkeys(self.bodies.values()))
+        record = np.zeros((), POPULATION)
+        record["kind"], record["n"] = kinds.index(self.bodies[p.index]), p.n
+        record["source"], record["channel"] = layout.source[p.index], layout.channel[p.index]
+        record["first_tile"], record["recorded"] = layout.tile[p.index], p.index in self._recorded
+        record["key"] = p.noise_key[0] | p.noise_key[1] << 32
+        record["scale"] = self._put(self.synapses.scale[p.index])
+        if p.model is None:
+            return record
+        coefficients = self._emitters[p.index].coefficient
+        self.states[p.index] = device.to_device(self.initial(p.model))
+        self.until[p.index] = device.to_device(np.zeros(p.n, np.int32))
+        record["state"] = device.address(self.states[p.index])
+        record["until"] = device.address(self.until[p.index])
+        record["scalars"] = self._put(np.array(coefficients.scalars, self.real))
+        record["arrays"] = self._put(np.array(coefficients.arrays, self.real).reshape(-1))
+        if p.model.inject is not None:
+            self.injected[p.index] = device.to_device(np.zeros(p.n, self.real))
+            record["injected"] = device.address(self.injected[p.index])
+        return record
+
+    def initial(self, model: LoweredModel) -> np.ndarray:
+        """Return the initial states of a population as they lie on the device."""
+        return self.stacked(model.initial, model)
+
+    def stacked(self, states: Mapping[str, np.ndarray], model: LoweredModel) -> np.ndarray:
+        """Return states by name as one array: state by state."""
+        rows = [np.asarray(states[s], self.real) for s in model.states]
+        return np.concatenate(rows) if rows else np.zeros(0, self.real)
+
+    def _samples(self) -> np.ndarray:
+        self.outs, rows = [], []
+        for k, r in enumerate(self.plan.states):
+            p = self.plan.populations[r.population]
+            assert p.model is not None
+            out = self.device.empty(self.sample_rows[k] * self.row_sizes[k], self.real)
+            self.outs.append(out)
+            ids = self._put(r.ids.astype(np.int64))
+            for j, name in enumerate(r.names):
+                sample = np.zeros((), SAMPLE)
+                at = p.model.states.index(name) * p.n * self.real.itemsize
+                sample["state"] = self.device.address(self.states[p.index]) + at
+                sample["ids"], sample["n"], sample["every"] = ids, r.ids.size, r.every
+                sample["out"] = self.device.address(out) + j * r.ids.size * self.real.itemsize
+                sample["stride"] = self.row_sizes[k]
+                rows.append(sample)
+        return np.array(rows, SAMPLE)
+
+    def _compile(self, deterministic: bool) -> Program:
+        form = Format(
+            "double" if self.real.itemsize == 8 else "float", deterministic,
+            self.synapses.words.itemsize == 8, self.device.tile, self.device.chunk,
+        )  # fmt: skip
+        self.source = source_text(list(dict.fromkeys(self.bodies.values())), form)
+        return self.device.compile(self.source, exact=deterministic)
+
+    # ---- running
+
+    def most_steps(self, start: int) -> int:
+        """Return how many steps after `start` can be run before recordings must be fetched."""
+        most = _MOST_STEPS
+        if self.worst_records:
+            most = min(most, self.n_records // self.worst_records)
+        for r, rows in zip(self.plan.states, self.sample_rows, strict=True):
+            most = min(most, (start // r.every + rows + 1) * r.every - 1 - start)
+        return most
+
+    def begin(self, start: int, n_steps: int) -> np.uint64:
+        """Prepare for the steps after `start`; return the argument of the kernels."""
+        for k, array in self._given_first.items():
+            first = np.zeros(_MOST_STEPS + 1, np.int64)
+            first[: n_steps + 1] = self.processes.first_of(k, start, n_steps)
+            self.device.store(array, first)
+        self.net["start"] = start
+        self.device.store(self._net, self.net)
+        return np.uint64(self.device.address(self._net))

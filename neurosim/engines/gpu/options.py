@@ -1,0 +1,77 @@
+"""Options of the GPU engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from neurosim.engines.base import Engine, Runner
+from neurosim.errors import ParameterError
+from neurosim.lower.continuous import ContinuousPlan
+from neurosim.lower.plan import Plan
+
+PRECISIONS = ("float32", "float64")
+LAUNCHES = ("auto", "cooperative", "phases")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GPU(Engine):
+    """The engine on an NVIDIA GPU (CuPy, kernels in CUDA C++).
+
+    Parameters
+    ----------
+    precision : {"float32", "float64"}
+        Precision of states, weights and input.
+    deterministic : bool
+        Add input up as integers, in units of 2**-30 of the largest weight of each receptor, so that
+        results are the same in every run; without it the order of additions, and so the last digit
+        of a sum, differs from run to run.
+    device : int
+        Which GPU, from 0.
+    launch : {"auto", "cooperative", "phases"}
+        Many steps in one cooperative launch, or one launch for each phase of a step. ``auto``
+        launches cooperatively where the device can.
+
+    Examples
+    --------
+    >>> GPU(deterministic=True).precision
+    'float32'
+    """
+
+    precision: str = "float32"
+    deterministic: bool = False
+    device: int = 0
+    launch: str = "auto"
+    name = "gpu"
+
+    def __post_init__(self) -> None:
+        for option, valid in (("precision", PRECISIONS), ("launch", LAUNCHES)):
+            if getattr(self, option) not in valid:
+                raise ParameterError(
+                    f"GPU: {option} = {getattr(self, option)!r}; choose one of {', '.join(valid)}."
+                )
+        if not isinstance(self.deterministic, bool):
+            raise ParameterError(
+                f"GPU: deterministic = {self.deterministic!r}; True or False is needed."
+            )
+        whole = isinstance(self.device, int) and not isinstance(self.device, bool)
+        if not (whole and self.device >= 0):
+            raise ParameterError(f"GPU: device = {self.device!r}; a whole number >= 0 is needed.")
+
+    def prepare(self, plan: Plan | ContinuousPlan) -> Runner:
+        """Build a network on the device.
+
+        Raises
+        ------
+        EngineUnavailableError
+            If CuPy, a driver or the device is missing or too old.
+        NetworkError
+            If the network has a part that this engine cannot run; the message names it.
+        NetworkSizeError
+            If the device has too little memory.
+        """
+        from neurosim.engines.gpu.cupy_device import open_device
+        from neurosim.engines.gpu.runner import GpuRunner
+        from neurosim.engines.gpu.support import supported
+
+        checked = supported(plan)
+        return GpuRunner(checked, self, open_device(self.device))

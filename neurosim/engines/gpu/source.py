@@ -1,0 +1,106 @@
+"""The CUDA source of a network: constants, structs, a step for each kind of population, phases."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+from neurosim import random
+from neurosim.engines.gpu.structs import DENSE, GIVEN, SPARSE, declarations
+from neurosim.lower.poisson import DENSE_BLOCK
+
+_PARTS_BEFORE = ("device.cuh", "functions.cuh", "random.cuh")
+_PARTS_AFTER = ("update.cu", "drive.cu", "deliver.cu", "drivers.cu")
+#: A source of spikes sends as many as have reached it: generators, given spikes, parrots.
+RELAY = """\
+  return (int)ns_take(ns_slot(net, t) + p.channel + i, 1.0);
+"""
+
+
+@dataclass(frozen=True)
+class Format:
+    """Types of the numbers on the device.
+
+    Attributes
+    ----------
+    real : {"float", "double"}
+        Of states.
+    deterministic : bool
+        Whether amounts are integers.
+    wide : bool
+        Whether a synapse takes 64 bits.
+    tile, chunk : int
+        Threads of a block; synapses of a work item, a divisor of `tile`.
+    """
+
+    real: str
+    deterministic: bool
+    wide: bool
+    tile: int = 256
+    chunk: int = 128
+
+
+def source_text(bodies: Sequence[str], form: Format) -> str:
+    """Return the whole source.
+
+    Parameters
+    ----------
+    bodies : sequence of str
+        Body of ``ns_step`` for each kind of population.
+    form : Format
+    """
+    parts = [_options(form), _constants(), *(_part(name) for name in _PARTS_BEFORE)]
+    parts += ['#line 1 "structs"', declarations(), _part("ring.cuh"), '#line 1 "steps"']
+    parts.append(
+        "__device__ __forceinline__ void ns_fail(const Net& net, long long step, long long source);"
+    )
+    head = "(const Net& net, const Population& p, long long i, long long t)"
+    for k, body in enumerate(bodies):
+        parts.append(f"__device__ __forceinline__ int ns_step_{k}{head} {{\n{body}}}")
+    parts.append(f"__device__ __forceinline__ int ns_step{head} {{\n  switch (p.kind) {{")
+    parts += [f"    case {k}: return ns_step_{k}(net, p, i, t);" for k in range(len(bodies))]
+    parts.append("  }\n  return 0;\n}")
+    return "\n".join([*parts, *(_part(name) for name in _PARTS_AFTER)]) + "\n"
+
+
+def _part(name: str) -> str:
+    text = resources.files("neurosim.engines.gpu").joinpath("kernels", name).read_text()
+    return f'#line 1 "{name}"\n{text}'
+
+
+def _options(form: Format) -> str:
+    return "\n".join(
+        [
+            f"typedef {form.real} REAL;",
+            f"typedef unsigned {'long long' if form.wide else 'int'} ns_synapse;",
+            f"typedef {'int' if form.deterministic else form.real} ns_weight;",
+            f"typedef {'long long' if form.deterministic else form.real} ns_amount;",
+            f"#define NS_DETERMINISTIC {int(form.deterministic)}",
+            f"#define NS_TILE {form.tile}",
+            f"#define NS_CHUNK {form.chunk}",
+        ]
+    )
+
+
+def _constants() -> str:
+    """Return the constants of the draws and of exp, from where the other engines have them."""
+    values: dict[str, object] = {
+        "DENSE": DENSE, "SPARSE": SPARSE, "GIVEN": GIVEN, "DENSE_BLOCK": DENSE_BLOCK,
+        "INFINITY": "__longlong_as_double(0x7ff0000000000000ll)",
+        "PHILOX_ROUNDS": random.PHILOX_ROUNDS,
+        "SQRT_HALF_BITS": f"{random.SQRT_HALF_BITS}ll",
+    }  # fmt: skip
+    for k in (0, 1):
+        values[f"PHILOX_M{k}"] = f"{random.PHILOX_MULTIPLIERS[k]}ull"
+        values[f"PHILOX_W{k}"] = f"{random.PHILOX_WEYL[k]}u"
+    values |= {f"FACTOR{k}": 1.0 / math.factorial(k) for k in range(2, 14)}
+    for name in (
+        "LN2_HIGH", "LN2_LOW", "LOG_COEFFICIENTS", "PPF_CENTRE", "PPF_CENTRE_NUM",
+        "PPF_CENTRE_DEN", "PPF_TAIL", "PPF_TAIL_NUM", "PPF_TAIL_DEN", "PPF_FAR_NUM", "PPF_FAR_DEN",
+    ):  # fmt: skip
+        value = getattr(random, name)
+        many = isinstance(value, tuple)
+        values[name] = "{" + ", ".join(map(repr, value)) + "}" if many else value
+    return "\n".join(f"#define NS_{name} {value}" for name, value in values.items())

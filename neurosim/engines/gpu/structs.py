@@ -1,0 +1,74 @@
+"""The records that host and device share, declared once: NumPy types, printed as C structs.
+
+Every field takes eight bytes (or a pair of them does), so both sides agree on where it lies.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+#: C type and name of each field; pointers are kept as addresses.
+_FIELDS = {
+    "Item": [("long long", "begin"), ("int", "length"), ("int", "count")],
+    "Population": [
+        ("long long", "kind"), ("long long", "n"),
+        ("long long", "source"),  # index of its first member among all sources of spikes
+        ("long long", "channel"),  # its first channel of the ring; then one row a receptor
+        ("long long", "first_tile"), ("long long", "recorded"), ("unsigned long long", "key"),
+        ("REAL*", "state"), ("int*", "until"),  # [state][neuron]; end of refractory time
+        ("const REAL*", "scalars"), ("const REAL*", "arrays"),  # coefficients, as emit.py numbers
+        ("const REAL*", "injected"), ("const double*", "scale"),
+    ],
+    "Process": [
+        ("long long", "kind"), ("long long", "n"), ("long long", "first_unit"),
+        ("long long", "channel"), ("long long", "first_target"), ("const long long*", "targets"),
+        ("double", "weight"), ("long long", "amount"), ("unsigned long long", "key"),
+        ("const unsigned*", "cdf"), ("long long", "n_cdf"), ("long long", "block"),
+        ("const double*", "accept"), ("const long long*", "changes"),
+        ("const double*", "factors"), ("long long", "n_changes"),
+        ("const long long*", "given"), ("const long long*", "given_first"),
+    ],
+    "Sample": [
+        ("const REAL*", "state"), ("const long long*", "ids"), ("long long", "n"),
+        ("long long", "every"), ("REAL*", "out"), ("long long", "stride"),
+    ],
+    "Net": [
+        ("long long", "start"), ("long long", "n_tiles"), ("long long", "n_units"),
+        ("long long", "n_samples"), ("long long", "n_slots"), ("long long", "n_channels"),
+        ("long long", "delay_bits"),
+        ("const Population*", "populations"), ("const int*", "tile_population"),
+        ("const Process*", "processes"), ("const int*", "unit_process"),
+        ("const Sample*", "samples"),
+        ("ns_amount*", "ring"), ("const long long*", "row"),  # of each source: its first synapse
+        ("const ns_synapse*", "synapses"), ("const ns_weight*", "weights"),
+        ("Item*", "items"), ("unsigned long long*", "n_items"),
+        ("unsigned*", "records"), ("unsigned long long*", "n_records"),
+        ("unsigned long long*", "n_spikes"), ("unsigned long long*", "n_events"),
+        ("unsigned long long*", "failure"),
+    ],
+}  # fmt: skip
+
+
+def _numpy_type(c_type: str) -> str:
+    if c_type.endswith("*"):
+        return "u8"
+    return {"long long": "i8", "unsigned long long": "u8", "int": "i4", "double": "f8"}[c_type]
+
+
+def _dtype(name: str) -> np.dtype:
+    return np.dtype([(field, _numpy_type(c_type)) for c_type, field in _FIELDS[name]])
+
+
+ITEM, POPULATION, PROCESS, SAMPLE, NET = (
+    _dtype(name) for name in ("Item", "Population", "Process", "Sample", "Net")
+)
+#: Kinds of processes.
+DENSE, SPARSE, GIVEN = 0, 1, 2
+
+
+def declarations() -> str:
+    """Return the structs as C source."""
+    lines = []
+    for name, fields in _FIELDS.items():
+        lines += [f"struct {name} {{", *(f"  {c} {field};" for c, field in fields), "};"]
+    return "\n".join(lines)

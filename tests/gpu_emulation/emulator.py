@@ -1,0 +1,157 @@
+"""The GPU engine on the emulation layer: a Device whose kernels g++ compiled and fibers run."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurosim.engines.base import Engine, Runner
+from neurosim.engines.gpu.device import Device, Grid, Program
+from neurosim.engines.gpu.options import GPU
+from neurosim.engines.gpu.runner import GpuRunner
+from neurosim.engines.gpu.support import supported
+
+HERE = Path(__file__).parent
+CACHE = Path(os.environ.get("CUEMU_CACHE", Path(tempfile.gettempdir()) / "neurosim-cuemu"))
+#: Contraction would change last digits; kernels look at the bits of numbers.
+FLAGS = ("-std=c++17", "-fPIC", "-shared", "-ffp-contract=off", "-fno-strict-aliasing",
+         "-Wno-unknown-pragmas", "-Wno-unused-function")  # fmt: skip
+
+
+def compiled(source: str, *, sanitizer: str | None = None, flags: Sequence[str] = ()) -> Path:
+    """Return the shared library of a CUDA source, from the cache if it has been compiled before.
+
+    Parameters
+    ----------
+    source : str
+    sanitizer : {"address", "thread"}, optional
+    flags : sequence of str
+        More flags of the compiler.
+    """
+    names = re.findall(r"__global__ void (?:__launch_bounds__\(\w+\) )?(\w+)\(", source)
+    text = "\n".join(
+        ['#include "cuda_names.h"', source, *(f"CUEMU_EXPORT({name})" for name in names)]
+    )
+    options = [*FLAGS, "-O1", *flags]
+    if sanitizer is not None:
+        options += ["-g", f"-fsanitize={sanitizer}"]
+    headers = [path.read_text() for path in sorted(HERE.glob("*.h"))]
+    key = hashlib.sha256("\n".join([text, *options, *headers]).encode()).hexdigest()[:20]
+    library = CACHE / f"{key}.so"
+    if not library.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+            file, made = Path(folder) / "kernels.cpp", Path(folder) / "kernels.so"
+            file.write_text(text)
+            command = ["g++", *options, f"-I{HERE}", str(file), "-o", str(made)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise RuntimeError(done.stderr)
+            made.replace(library)
+    return library
+
+
+class EmulatedProgram(Program):
+    """A library of kernels."""
+
+    def __init__(self, library: Path, device: EmulatedDevice) -> None:
+        self._library, self._device = ctypes.CDLL(str(library)), device
+
+    def grid(self, n_tiles: int, *, cooperative: bool) -> Grid:
+        return Grid(self._device.blocks, self._device.tile, self._device.chunk)
+
+    def launch(
+        self, kernel: str, grid: Grid, arguments: Sequence[Any], *, cooperative: bool = False
+    ) -> None:
+        boxes = [np.array(a) for a in arguments]
+        pointers = (ctypes.c_void_p * len(boxes))(*(b.ctypes.data for b in boxes))
+        three = ctypes.c_uint * 3
+        launch = getattr(self._library, f"cuemu_launch_{kernel}")
+        self._device.launches += 1
+        seed = self._device.seed and self._device.seed + self._device.launches
+        result = launch(
+            three(grid.blocks, 1, 1), three(grid.tile, 1, 1), pointers, int(cooperative),
+            ctypes.c_uint64(seed),
+        )  # fmt: skip
+        if result:
+            raise RuntimeError(f"cuemu: kernel {kernel} failed ({result}); see stderr")
+
+
+class EmulatedDevice(Device):
+    """Memory is NumPy's; what is not initialised is poisoned.
+
+    Parameters
+    ----------
+    seed : int
+        Of the order of threads; 0: in turn.
+    sanitizer : {"address", "thread"}, optional
+    memory : int
+        Bytes that the device pretends to have.
+    """
+
+    def __init__(
+        self, seed: int = 0, *, blocks: int = 3, tile: int = 64, chunk: int = 32,
+        sanitizer: str | None = None, memory: int = 1 << 30, flags: Sequence[str] = (),
+        is_cooperative: bool = True,
+    ) -> None:  # fmt: skip
+        self.seed, self.blocks, self.tile, self.chunk = seed, blocks, tile, chunk
+        self.sanitizer, self.memory, self.flags = sanitizer, memory, tuple(flags)
+        self.launches = 0
+        self._is_cooperative = is_cooperative
+
+    def describe(self) -> str:
+        return "the emulator"
+
+    def free_bytes(self) -> int:
+        return self.memory
+
+    @property
+    def is_cooperative(self) -> bool:
+        return self._is_cooperative
+
+    def to_device(self, values: np.ndarray) -> np.ndarray:
+        return np.array(values).reshape(-1)
+
+    def empty(self, size: int, dtype: Any) -> np.ndarray:
+        kind = np.dtype(dtype)
+        return np.full(size * kind.itemsize, 0xCD, np.uint8).view(kind)
+
+    def store(self, array: np.ndarray, values: np.ndarray) -> None:
+        array[:] = np.asarray(values).reshape(-1)
+
+    def fetch(self, array: np.ndarray, size: int | None = None) -> np.ndarray:
+        return array[:size].copy()
+
+    def address(self, array: np.ndarray) -> int:
+        return int(array.ctypes.data)
+
+    def compile(self, source: str, *, exact: bool) -> Program:
+        return EmulatedProgram(compiled(source, sanitizer=self.sanitizer, flags=self.flags), self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Emulated(Engine):
+    """The GPU engine with another device; the options are those of `GPU` and `EmulatedDevice`."""
+
+    precision: str = "float64"
+    deterministic: bool = False
+    launch: str = "auto"
+    seed: int = 0
+    device: Any = None
+    name = "gpu"
+
+    def prepare(self, plan: Any) -> Runner:
+        options = GPU(
+            precision=self.precision, deterministic=self.deterministic, launch=self.launch
+        )
+        return GpuRunner(supported(plan), options, self.device or EmulatedDevice(self.seed))

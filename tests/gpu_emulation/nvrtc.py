@@ -1,0 +1,53 @@
+"""NVRTC from the wheel nvidia-cuda-nvrtc, by ctypes: compiles for a GPU without one."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """Return NVRTC, or None if the wheel is not installed."""
+    spec = find_spec("nvidia")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        for place in sorted(Path(folder).glob("*/lib")):
+            found = sorted(place.glob("libnvrtc.so.*"))
+            if found:
+                # the built-in headers are looked up by name: load them first
+                for part in sorted(place.glob("libnvrtc-builtins.so.*")):
+                    ctypes.CDLL(str(part), mode=ctypes.RTLD_GLOBAL)
+                return ctypes.CDLL(str(found[0]))
+    return None
+
+
+def assembled(source: str, architecture: str, *options: str) -> bytes:
+    """Return the machine code of a source, such as for ``"sm_90"``.
+
+    Raises
+    ------
+    RuntimeError
+        With the compiler's messages.
+    """
+    nvrtc = library()
+    assert nvrtc is not None
+    program = ctypes.c_void_p()
+    nvrtc.nvrtcCreateProgram(ctypes.byref(program), source.encode(), b"k.cu", 0, None, None)
+    flags = [f"--gpu-architecture={architecture}".encode(), b"--std=c++17"]
+    flags += [o.encode() for o in options]
+    result = nvrtc.nvrtcCompileProgram(program, len(flags), (ctypes.c_char_p * len(flags))(*flags))
+    size = ctypes.c_size_t()
+    try:
+        if result:
+            nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size))
+            log = ctypes.create_string_buffer(size.value)
+            nvrtc.nvrtcGetProgramLog(program, log)
+            raise RuntimeError(log.value.decode())
+        nvrtc.nvrtcGetCUBINSize(program, ctypes.byref(size))
+        code = ctypes.create_string_buffer(size.value)
+        nvrtc.nvrtcGetCUBIN(program, code)
+        return code.raw
+    finally:
+        nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
