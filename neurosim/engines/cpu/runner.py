@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.engines.base import Runner
-from neurosim.engines.cpu import checkpoint
+from neurosim.engines.cpu import checkpoint, readout
 from neurosim.engines.cpu.codegen import generate
 from neurosim.engines.cpu.compile import load
 from neurosim.engines.cpu.couplings import GapExchange, Signals, may_stop
@@ -81,18 +81,18 @@ class CpuRunner(Runner):
         self._due = np.zeros((2, threads * 8), np.int64)
         # rows of different threads stay on cache lines of their own
         self._totals = np.zeros((2, threads, self.stride + 8), np.int64)
-        self._counts = np.zeros((2, threads, self.stride, len(plan.populations) + 8), np.int64)
+        self.spike_counts = np.zeros((2, threads, self.stride, len(plan.populations) + 8), np.int64)
         self._buffers = np.array(
             [[[a.ctypes.data for a in t.lists[k]] for t in self.threads] for k in range(2)],
             np.int64,
         ).reshape(2, threads, len(plan.populations))
         self._pool = ThreadPoolExecutor(threads - 1, "neurosim") if threads > 1 else None
-        self._step = self._drained = 0
+        self._step = self.drained = 0
         self._next_due = 0  # the step before which nothing happens, if known
         self._chunk = 64
         self.window: dict[int, int] = {}
         self.window_start = 0
-        self._before: dict[str, int] = dict.fromkeys(self.COUNTED, 0)
+        self.before: dict[str, int] = dict.fromkeys(self.COUNTED, 0)
         self._reached_before: dict[int, int] = {}
         self.event: dict[int, bool] = {}
         self._choose_first_strategies()
@@ -333,7 +333,7 @@ class CpuRunner(Runner):
         return (
             t.me, len(self.threads), first, last, 0, t.pops, t.bundles, t.segments, t.constants,
             t.tables.given, recordings, t.features, t.ring, self.parts.bits, self.slots,
-            self.stride, t.pending, self._buffers, self._totals, self._counts, t.positions,
+            self.stride, t.pending, self._buffers, self._totals, self.spike_counts, t.positions,
             self._shared, self._due, t.reserve, *t.spikes, t.n_spikes,
         )  # fmt: skip
 
@@ -341,67 +341,13 @@ class CpuRunner(Runner):
         """Raise an error for a thread that failed at this step; others may have failed later."""
         for t in self.threads:
             if 0 < self._shared[L.H_FAILED + t.me] == self._step:
-                raise self._failure(t)
-
-    def _failure(self, t: Thread) -> SimulationError:
-        when = self._step * self.plan.dt
-        for index, block in t.blocks.items():
-            if block.failed is not None:
-                name = self.plan.populations[index].name
-                if self.event[index]:
-                    block.from_records()
-                values = ", ".join(
-                    f"{s} = {a[block.failed - block.lo]:g}" for s, a in block.states.items()
-                )
-                return SimulationError(
-                    f"a state of neuron {block.failed} of population {name!r} stopped being a "
-                    f"finite number at t = {when:g} ms ({values}). Use a smaller dt, another "
-                    "method, or check the weights."
-                )
-        overflow = np.argwhere(self._counts[:, t.me] < 0)
-        name = self.plan.populations[int(overflow[0][-1])].name
-        return SimulationError(
-            f"population {name!r}: more than 64 spikes a member in the step at t = {when:g} ms."
-        )
+                raise readout.failure(self, t)
 
     # ---- results
 
     def drain(self) -> tuple[dict[int, tuple[np.ndarray, np.ndarray]], list[np.ndarray]]:
         """Return what was recorded since the last call."""
-        started = time.perf_counter()
-        steps, pops, ids = (
-            np.concatenate([t.spikes[k][: t.n_spikes[0]] for t in self.threads]) for k in range(3)
-        )
-        spikes = {}
-        for p in self.recorded:
-            mine = (pops == p) & (steps <= self._step)  # after a failure others were ahead
-            s, i = steps[mine], ids[mine]
-            if len(self.threads) > 1:
-                order = np.lexsort((i, s))
-                s, i = s[order], i[order]
-            spikes[p] = (s * self.plan.dt, i.astype(np.int64))
-        states = []
-        for k, record in enumerate(self.plan.states):
-            pieces = [
-                (j, where, array[: int(row[L.R_ROW])])
-                for t in self.threads
-                for (record_index, j, where), array, row in zip(
-                    t.records.columns, t.records.arrays, t.records.table, strict=True
-                )
-                if record_index == k
-            ]
-            # after a failure some threads were ahead here as well
-            rows = self._step // record.every - self._drained // record.every
-            out = np.zeros((rows, len(record.names), record.ids.size))
-            for j, where, values in pieces:
-                out[:, j, where] = values[:rows]
-            states.append(out)
-        for t in self.threads:
-            t.n_spikes[0] = 0
-            t.records.table[:, L.R_ROW] = 0
-        self._drained = self._step
-        self.seconds["drain"] += time.perf_counter() - started
-        return spikes, states
+        return readout.drain(self)
 
     def edges(self, name: str) -> Edges:
         """Return the synapses of a projection."""
@@ -419,34 +365,7 @@ class CpuRunner(Runner):
 
     def counters(self) -> dict[str, Any]:
         """Return the work done so far."""
-        synaptic = sum(int(t.segments[:, L.S_EVENTS].sum()) for t in self.threads)
-        inputs = sum(int(t.tables.processes[:, L.Q_EVENTS].sum()) for t in self.threads)
-        updates = sum(int(b.table[L.UPDATES]) for t in self.threads for b in t.blocks.values())
-        spikes = sum(int(t.pops[:, L.P_SPIKES].sum()) for t in self.threads)
-        counted = {
-            "spikes": spikes,
-            "synaptic_events": synaptic,
-            "input_draws": inputs,
-            "neuron_updates": updates,
-        }
-        return {
-            **{k: v + self._before[k] for k, v in counted.items()},
-            "steps": self._step,
-            "bytes": self._nbytes(),
-            "threads": len(self.threads),
-            "strategies": {
-                self.plan.populations[p].name: "event" if e else "clock"
-                for p, e in self.event.items()
-            },
-            "seconds": dict(self.seconds),
-        }
-
-    def _nbytes(self) -> int:
-        synapses = sum(part.nbytes for b in self.bundles for part in b.parts)
-        return synapses + sum(
-            t.ring.nbytes + t.tables.nbytes + sum(b.nbytes for b in t.blocks.values())
-            for t in self.threads
-        )
+        return readout.counters(self)
 
     def sources(self) -> dict[str, str]:
         """Return the generated kernels of each population."""
@@ -466,10 +385,10 @@ class CpuRunner(Runner):
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a saved state."""
-        self._step = self._drained = int(state["step"])
+        self._step = self.drained = int(state["step"])
         self._next_due = 0
         checkpoint.restore(self, state)
-        self._before = {k: int(state["counters"].get(k, 0)) for k in self.COUNTED}
+        self.before = {k: int(state["counters"].get(k, 0)) for k in self.COUNTED}
         self._reached_before = {k: int(v) for k, v in state.get("reached", {}).items()}
         self.window = {k: int(v) for k, v in state.get("window", self.reached()).items()}
         self.window_start = int(state.get("window_start", self._step))
