@@ -13,7 +13,8 @@ architecture, neurons, times and weights, and its power-law rule with a target t
 100 neurons, 87.0 % with 400, after several passes through all 60,000 images). What differs: lateral
 inhibition is stronger, so that one neuron wins at a time; delays are one step; faint images are
 shown with higher rates, and all rates are raised together when the neurons become too quiet (there:
-for one image, which is shown again), so that hundreds of images run without Python in between.
+for one image, which is shown again), so that hundreds of images run without Python in between. With
+more than 100 neurons thresholds rise faster, so that they settle within as many images.
 
 MNIST is read from --mnist DIR; ``--patterns bars`` needs no data: ten classes of bars.
 """
@@ -41,6 +42,7 @@ TOTAL = 78.0  # nS, summed weight of a neuron after normalisation
 FULL_RATE, MEAN_SUM = 63.75, 26000.0  # Hz of a white pixel at intensity 1; of an image's pixels
 TO_PARTNER, INHIBITION = 10.4, 120.0  # nS
 ENOUGH = 15.0  # spikes an image of all neurons; below, the intensity is raised
+THETA_PLUS = 0.05  # mV; more with more than 100 neurons, each of which fires less
 CHUNK = 250  # images in a simulation
 
 
@@ -74,9 +76,9 @@ class digit_neuron(ns.NeuronModel):
 
 
 class towards_the_image(ns.models.SynapseModel):
-    eta = ns.param(0.02, "1", doc="learning rate")
+    eta = ns.param(0.05, "1", doc="learning rate")
     tau = ns.param(20.0, "ms", gt=0, doc="time constant of the trace of a pixel")
-    x_tar = ns.param(0.2, "1", doc="trace above which a weight grows")
+    x_tar = ns.param(0.05, "1", doc="trace above which a weight grows")
     period, total = ns.param(PERIOD, "ms"), ns.param(TOTAL, "1")
     presynaptic = "dx/dt = -x/tau : 1"
     on_pre = "x = 1"
@@ -125,7 +127,7 @@ def network(layer: Layer, times: np.ndarray, ids: np.ndarray, *, learning: bool)
     n = layer.n
     net = ns.Network()
     pixels = net.population(PIXELS, ns.models.spike_source(times=times, ids=ids), name="pixels")
-    model = digit_neuron() if learning else digit_neuron(theta_plus=0.0)
+    model = digit_neuron(theta_plus=THETA_PLUS * max(1.0, n / 100) if learning else 0.0)
     exc = net.population(n, model, name="exc", theta=layer.theta)
     partner = ns.models.iaf_cond_exp(
         C_m=10.0, g_L=1.0, E_L=-60.0, V_reset=-45.0, V_th=-40.0, t_ref=2.0, E_ex=0.0, E_in=-85.0,
@@ -218,7 +220,7 @@ def train(
 ) -> tuple[Layer, list[tuple[int, float]], dict[str, float]]:
     """Show all images once; return layer, accuracy over time and seconds by kind of work.
 
-    The accuracy of a chunk is measured with the digits that neurons stood for in those before.
+    The accuracy of a chunk is measured with the digits that neurons stood for in the two before.
     """
     curve: list[tuple[int, float]] = []
     seconds = dict.fromkeys(("drawing", "building", "running"), 0.0)
@@ -230,7 +232,10 @@ def train(
             digits = assign(seen, labels[first - len(seen) : first])
             right = classify(counts, digits) == labels[chunk]
             curve.append((first + len(right), float(right.mean())))
-        seen = np.concatenate([seen, counts])[-4 * CHUNK :]
+            if len(curve) % 10 == 0:
+                print(f"{curve[-1][0]:7,d} images seen, accuracy on the last {len(right)} "
+                      f"{curve[-1][1]:.1%}", flush=True)  # fmt: skip
+        seen = np.concatenate([seen, counts])[-2 * CHUNK :]
         seconds = {k: v + layer.seconds[k] for k, v in seconds.items()}
     return layer, curve, seconds
 
@@ -240,12 +245,12 @@ def draw(layer: Layer, curve: list[tuple[int, float]], confusion: np.ndarray, pa
     figure = Figure(figsize=(11.5, 6.4), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=[1.35, 1.0])
     columns = int(np.ceil(np.sqrt(layer.n)))
-    tiles = np.zeros((columns**2, SIDE, SIDE))
+    rows = -(-layer.n // columns)
+    tiles = np.zeros((rows * columns, SIDE, SIDE))
     tiles[: layer.n] = layer.weights.T.reshape(-1, SIDE, SIDE)
-    tiles = tiles.reshape(columns, columns, SIDE, SIDE).transpose(0, 2, 1, 3)
+    tiles = tiles.reshape(rows, columns, SIDE, SIDE).transpose(0, 2, 1, 3)
     ax = left.subplots()
-    size = columns * SIDE
-    image = ax.imshow(tiles.reshape(size, size), cmap="hot_r", vmin=0.0)
+    image = ax.imshow(tiles.reshape(rows * SIDE, columns * SIDE), cmap="hot_r", vmin=0.0)
     left.colorbar(image, ax=ax, label="weight [nS]", shrink=0.8)
     ax.set(xticks=[], yticks=[], title=f"weights from the pixels to {layer.n} neurons")
     above, below = right.subplots(2, 1, height_ratios=[1.0, 1.5])
