@@ -1,7 +1,6 @@
 """The adaptive Runge-Kutta-Fehlberg 4(5) method, as source lines for one neuron.
 
-Step-size control as in GSL's standard control with absolute tolerance (which NEST uses for its
-adaptive models): reject above 1.1 times the tolerance, grow below half of it.
+Coefficients and step-size control: `neurosim.lower.fehlberg`.
 """
 
 from __future__ import annotations
@@ -10,23 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from neurosim.engines.cpu.kernels import layout
+from neurosim.lower.fehlberg import ERROR, FIFTH, NODES, STAGES
 
 if TYPE_CHECKING:
     from neurosim.engines.cpu.emit_step import StepEmitter
-
-# Fehlberg (1969), NASA TR R-315
-NODES = (0.0, 1 / 4, 3 / 8, 12 / 13, 1.0, 1 / 2)
-STAGES = (
-    (),
-    (1 / 4,),
-    (3 / 32, 9 / 32),
-    (1932 / 2197, -7200 / 2197, 7296 / 2197),
-    (8341 / 4104, -32832 / 4104, 29440 / 4104, -845 / 4104),
-    (-6080 / 20520, 41040 / 20520, -28352 / 20520, 9295 / 20520, -5643 / 20520),
-)
-FIFTH = (902880 / 7618050, 0.0, 3953664 / 7618050, 3855735 / 7618050, -1371249 / 7618050,
-         277020 / 7618050)  # fmt: skip
-ERROR = (1 / 360, 0.0, -128 / 4275, -2197 / 75240, 1 / 50, 2 / 55)
 
 
 def _stage_name(jumping: set[str], prefix: str, state: str) -> str:

@@ -1,7 +1,7 @@
 """The adaptive Runge-Kutta-Fehlberg 4(5) step in NumPy, all neurons side by side.
 
 Every neuron has its own substep; those that have reached the end of the step wait for the others.
-Coefficients: Fehlberg (1969), NASA TR R-315. Step control as in GSL's standard control.
+Coefficients and step-size control: `neurosim.lower.fehlberg`.
 """
 
 from __future__ import annotations
@@ -11,21 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neurosim.expressions import evaluate
+from neurosim.lower.fehlberg import ERROR, FIFTH, NODES, STAGES
 
 if TYPE_CHECKING:
     from neurosim.engines.reference.neurons import Neurons
-
-_NODES = np.array([0, 1 / 4, 3 / 8, 12 / 13, 1, 1 / 2])
-_STAGES = [
-    np.array([]),
-    np.array([1 / 4]),
-    np.array([3 / 32, 9 / 32]),
-    np.array([1932, -7200, 7296]) / 2197,
-    np.array([8341, -32832, 29440, -845]) / 4104,
-    np.array([-6080, 41040, -28352, 9295, -5643]) / 20520,
-]
-_FIFTH = np.array([902880, 0, 3953664, 3855735, -1371249, 277020]) / 7618050
-_ERROR = np.array([1 / 360, 0, -128 / 4275, -2197 / 75240, 1 / 50, 2 / 55])
 
 
 def adaptive_step(neurons: Neurons, step: int, held: np.ndarray, current: np.ndarray) -> np.ndarray:
@@ -76,11 +65,11 @@ def _attempt(
     states, stepped = neurons.states, neurons.model.stepped
     t = (step - 1) * neurons.model.dt + gone
     k: list[dict[str, np.ndarray]] = []
-    for node, row in zip(_NODES, _STAGES, strict=True):
+    for node, row in zip(NODES, STAGES, strict=True):
         stage = states | {
             s: states[s] + h * sum(c * k[j][s] for j, c in enumerate(row)) for s in stepped
         }
         k.append(neurons.rates(stage, held, t + node * h, current))
-    new = {s: states[s] + h * sum(c * k[j][s] for j, c in enumerate(_FIFTH)) for s in stepped}
-    errors = [np.abs(h * sum(c * k[j][s] for j, c in enumerate(_ERROR))) for s in stepped]
+    new = {s: states[s] + h * sum(c * k[j][s] for j, c in enumerate(FIFTH)) for s in stepped}
+    errors = [np.abs(h * sum(c * k[j][s] for j, c in enumerate(ERROR))) for s in stepped]
     return new, np.max(errors, axis=0) / neurons.model.spec.tolerance
