@@ -198,9 +198,6 @@ def test_refusals_name_what_cannot_run():
     net, a, b = pair()
     net.connect(a, b, weight=1.0, synapse=ns.models.stdp(), name="plastic")
     refused(NetworkError, r"projection 'plastic'.*\(stdp\).*plastic.*engine='cpu'", net)
-    net = ns.Network()
-    net.population(3, ns.models.aeif_psc_exp(), name="adex")
-    refused(NetworkError, r"population 'adex'.*aeif_psc_exp.*rk45.*method='rk4'", net)
     net, _, _ = pair()
     refused(NetworkError, "continuous time", net, dt=None)
 

@@ -177,16 +177,13 @@ class _CupyProgram(Program):
         self, cupy: Any, device: CupyDevice, source: str, options: tuple[str, ...]
     ) -> None:
         self._cupy, self._device = cupy, device
-        self._modules = {
-            cooperative: cupy.RawModule(
-                code=source, options=options, enable_cooperative_groups=cooperative
-            )
-            for cooperative in (False, True)
-        }
+        self._module = cupy.RawModule(code=source, options=options)
 
-    def _kernel(self, name: str, cooperative: bool) -> Any:
+    def _kernel(self, name: str) -> Any:
+        # the function itself launches cooperatively; CuPy's module with cooperative groups would
+        # link the device runtime, which its wheels do not bring and these kernels do not need
         with self._device.device:
-            return self._modules[cooperative].get_function(name)
+            return self._module.get_function(name).kernel
 
     def grid(self, n_tiles: int, *, cooperative: bool) -> Grid:
         """Return a grid that fits the device as a whole."""
@@ -200,7 +197,7 @@ class _CupyProgram(Program):
                 )
             with device.device:
                 occupancy = self._cupy.cuda.driver.occupancyMaxActiveBlocksPerMultiprocessor
-                resident = occupancy(self._kernel("run", True).kernel.ptr, device.tile, 0)
+                resident = occupancy(self._kernel("run").ptr, device.tile, 0)
             most = min(most, int(resident))
         blocks = max(1, min(most * device.multiprocessors, max(n_tiles, device.multiprocessors)))
         return Grid(blocks, device.tile, device.chunk)
@@ -210,4 +207,7 @@ class _CupyProgram(Program):
     ) -> None:
         """Launch a kernel on the device's stream."""
         with self._device.device, self._device.stream:
-            self._kernel(kernel, cooperative)((grid.blocks,), (grid.tile,), tuple(arguments))
+            self._kernel(kernel)(
+                (grid.blocks,), (grid.tile,), tuple(arguments),
+                enable_cooperative_groups=cooperative,
+            )  # fmt: skip

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from neurosim.engines.gpu.emit_adaptive import adaptive_lines
+from neurosim.engines.gpu.literals import number
 from neurosim.expressions import Printer, symbols
 from neurosim.lower.model import INJECTED, LoweredModel
 from neurosim.lower.propagator import Coefficient, Propagator
@@ -22,19 +24,6 @@ _FUNCTIONS = {
     "where": "({0} ? {1} : {2})", "**": "ns_pow({0}, {1})", "not": "(!{0})", "and": " && ",
     "or": " || ",
 }  # fmt: skip
-
-
-def number(value: float) -> str:
-    """Return a literal in the precision of the kernel.
-
-    Examples
-    --------
-    >>> number(0.1), number(float("-inf"))
-    ('REAL(0.1)', 'REAL(-NS_INFINITY)')
-    """
-    if np.isinf(value):
-        return "REAL(NS_INFINITY)" if value > 0 else "REAL(-NS_INFINITY)"
-    return f"REAL({float(value)!r})"
 
 
 @dataclass
@@ -69,7 +58,6 @@ class StepEmitter:
     Parameters
     ----------
     model : LoweredModel
-        Of any method but rk45.
     """
 
     def __init__(self, model: LoweredModel) -> None:
@@ -77,6 +65,13 @@ class StepEmitter:
         self.coefficient = Coefficients()
         self.noise = sorted({k for _, k in model.full.noise} | set(model.noise))
         self.held = bool(model.hold) or bool(model.spec.refractory)
+        self.adaptive = model.method == "rk45" and bool(model.stepped)
+        # whether the threshold is tested within the step, not at its end
+        self.tests_substeps = (
+            self.adaptive
+            and model.spec.threshold_test == "substep"
+            and model.spec.threshold is not None
+        )
 
     def body(self) -> str:
         """Return the body of ``int step(net, p, i, t)``: the number of spikes of neuron i."""
@@ -84,7 +79,7 @@ class StepEmitter:
         lines = ["REAL* x = p.state + i;", "ns_amount* in = ns_slot(net, t) + p.channel + i;"]
         lines += [f"const REAL s_{s} = x[{k} * p.n];" for k, s in enumerate(model.states)]
         if self.held:
-            lines.append("const bool held = p.until[i] >= t;")
+            lines.append("bool held = p.until[i] >= t;")
         if model.inject is not None:
             lines.append("const REAL injected = p.injected[i];")
         lines += [
@@ -93,14 +88,19 @@ class StepEmitter:
         ]
         if self._uses_time():
             lines.append(f"const REAL t0 = (REAL)((t - 1) * {model.dt!r});")
-        lines += [*self._linear("n_", model.full), *self._stepped(), *self._maps()]
+        lines += adaptive_lines(self) if self.adaptive else self._fixed()
+        lines += [*self._arrivals(), *self._spike()]
+        return "\n".join(f"  {line}" for line in lines) + "\n"
+
+    def _fixed(self) -> Lines:
+        """Return the lines of a step by any other method."""
+        model = self.model
+        lines = [*self._linear("n_", model.full), *self._stepped(), *self._maps()]
         lines += [
             f"if (held) n_{s} = s_{s};" for s in (*model.linear, *model.stepped) if s in model.hold
         ]
         moved = {*model.linear, *model.stepped, *model.mapped}
-        lines += [f"REAL n_{s} = s_{s};" for s in model.states if s not in moved]
-        lines += [*self._arrivals(), *self._spike()]
-        return "\n".join(f"  {line}" for line in lines) + "\n"
+        return lines + [f"REAL n_{s} = s_{s};" for s in model.states if s not in moved]
 
     def _uses_time(self) -> bool:
         model = self.model
@@ -109,7 +109,9 @@ class StepEmitter:
             "t" in symbols(e) for e in (*model.rhs.values(), *model.maps.values(), *threshold)
         )
 
-    def _printer(self, state: Callable[[str], str], time: str = "t0") -> Printer:
+    def printer(self, state: Callable[[str], str], time: str = "t0") -> Printer:
+        """Return a printer in which states are named by `state`."""
+
         def symbol(name: str) -> str:
             if name.startswith("previous "):
                 return f"s_{name[9:]}"
@@ -150,9 +152,9 @@ class StepEmitter:
             lines.append(f"REAL {prefix}{row} = {' + '.join(terms) or 'REAL(0.0)'};")
         return lines
 
-    def _rates(self, tag: str, state: Callable[[str], str], time: str) -> Lines:
+    def rates(self, tag: str, state: Callable[[str], str], time: str) -> Lines:
         """Return lines that compute right-hand sides; held states stand still."""
-        show = self._printer(state, time)
+        show = self.printer(state, time)
         lines = []
         for s, expression in self.model.rhs.items():
             text = show(expression)
@@ -167,7 +169,7 @@ class StepEmitter:
         if not model.stepped:
             return []
         h = number(model.dt)
-        lines = self._rates("k1", lambda s: f"s_{s}", "t0")
+        lines = self.rates("k1", lambda s: f"s_{s}", "t0")
         kicks = {
             s: f" + {self.coefficient(f'kick {s}', v * model.dt**0.5)} * {self._noise_of(s)}"
             for s, v in model.noise.items()
@@ -177,7 +179,7 @@ class StepEmitter:
                 f"REAL n_{s} = s_{s} + {h} * k1_{s}{kicks.get(s, '')};" for s in model.stepped
             ]
         if model.method == "exponential_euler":
-            show = self._printer(lambda s: f"s_{s}")
+            show = self.printer(lambda s: f"s_{s}")
             return lines + [
                 f"REAL n_{s} = s_{s} + {h} * k1_{s} * ns_exprel({h} * {show(model.slopes[s])})"
                 f"{kicks.get(s, '')};"
@@ -188,7 +190,7 @@ class StepEmitter:
             lines += [
                 f"const REAL y_{s} = s_{s} + {h} * k1_{s}{kicks.get(s, '')};" for s in model.stepped
             ]
-            lines += self._rates("k2", self._stage("y", ends), f"t0 + {h}")
+            lines += self.rates("k2", self._stage("y", ends), f"t0 + {h}")
             half = number(model.dt / 2)
             return lines + [
                 f"REAL n_{s} = s_{s} + {half} * (k1_{s} + k2_{s}){kicks.get(s, '')};"
@@ -212,7 +214,7 @@ class StepEmitter:
                 f"const REAL y{stage}_{s} = s_{s} + {step} * k{previous}_{s};"
                 for s in model.stepped
             ]
-            lines += self._rates(f"k{stage}", self._stage(f"y{stage}", places), time)
+            lines += self.rates(f"k{stage}", self._stage(f"y{stage}", places), time)
         sixth, two = number(model.dt / 6), number(2.0)
         return lines + [
             f"REAL n_{s} = s_{s} + {sixth} * (k1_{s} + {two} * (k2_{s} + k3_{s}) + k4_{s})"
@@ -225,7 +227,7 @@ class StepEmitter:
         return lambda s: f"{tag}_{s}" if s in stepped else places.get(s, f"s_{s}")
 
     def _maps(self) -> Lines:
-        show = self._printer(lambda s: f"s_{s}")
+        show = self.printer(lambda s: f"s_{s}")
         return [
             f"REAL n_{s} = held ? s_{s} : {show(e)};"
             if s in self.model.hold
@@ -256,15 +258,17 @@ class StepEmitter:
             "if (total - total != REAL(0.0)) ns_fail(net, t, p.source + i);",
         ]
         store = [f"x[{k} * p.n] = n_{s};" for k, s in enumerate(model.states)]
+        if self.tests_substeps:
+            return [*lines, *store, "return n_fired;"]
         if model.spec.threshold is None:
             return [*lines, *store, "return 0;"]
-        show = self._printer(lambda s: f"n_{s}", f"(REAL)(t * {model.dt!r})")
+        show = self.printer(lambda s: f"n_{s}", f"(REAL)(t * {model.dt!r})")
         test = show(model.spec.threshold)
         lines += [
             f"const bool fired = {f'!held && {test}' if self.held else test};",
             "if (fired) {",
         ]
-        now = self._printer(lambda s: f"n_{s}")
+        now = self.printer(lambda s: f"n_{s}")
         lines += [f"  n_{s.target} = {now(s.result())};" for s in model.spec.reset]
         if model.spec.refractory is not None:
             steps = self.coefficient("refractory steps", model.refractory_steps)

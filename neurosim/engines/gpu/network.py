@@ -80,7 +80,7 @@ class DeviceNetwork:
         for p in self.plan.populations:
             if p.model is not None:
                 arrays = len(self._emitters[p.index].coefficient.arrays)
-                neurons += p.n * ((len(p.model.states) + arrays + 1) * item + 4)
+                neurons += p.n * ((len(p.model.states) + arrays + 2) * item + 4)
         parts = {
             f"{synapses.words.size} synapses": synapses.nbytes,
             f"input on its way, {synapses.n_slots} steps long": (
@@ -116,6 +116,7 @@ class DeviceNetwork:
         self.records = device.empty(3 * self.n_records, np.uint32)
         self.states: dict[int, Any] = {}
         self.until: dict[int, Any] = {}
+        self.substep: dict[int, Any] = {}
         self.injected: dict[int, Any] = {}
         populations = np.array([self._population(p) for p in self.plan.populations], POPULATION)
         self.processes = build_processes(self.plan, layout, synapses.scale, self._put)
@@ -167,6 +168,9 @@ class DeviceNetwork:
         record["until"] = device.address(self.until[p.index])
         record["scalars"] = self._put(np.array(coefficients.scalars, self.real))
         record["arrays"] = self._put(np.array(coefficients.arrays, self.real).reshape(-1))
+        if self._emitters[p.index].adaptive:
+            self.substep[p.index] = device.to_device(np.full(p.n, p.model.dt, self.real))
+            record["substep"] = device.address(self.substep[p.index])
         if p.model.inject is not None:
             self.injected[p.index] = device.to_device(np.zeros(p.n, self.real))
             record["injected"] = device.address(self.injected[p.index])

@@ -195,7 +195,7 @@ class GpuRunner(Runner):
             populations[index] = {
                 "states": dict(zip(p.model.states, rows, strict=True)),
                 "until": self._device.fetch(self._network.until[index]).astype(np.int64),
-                "substep": np.full(p.n, self.plan.dt),
+                "substep": self._substep(index),
                 "last": np.full(p.n, self._step), "is_awake": np.zeros(p.n, bool),
                 "injected": injected(self.plan.injections, index, p.n, self._step),
             }  # fmt: skip
@@ -203,6 +203,13 @@ class GpuRunner(Runner):
             "step": self._step, "counters": dict(self._counts), "event": {},
             "populations": populations, "arrivals": self._pending(), "samples": {}, "plastic": {},
         }  # fmt: skip
+
+    def _substep(self, index: int) -> np.ndarray:
+        """Return the length of the next substep of each neuron (adaptive method)."""
+        array = self._network.substep.get(index)
+        if array is None:
+            return np.full(self.plan.populations[index].n, self.plan.dt)
+        return self._device.fetch(array).astype(float)
 
     def _ring(self) -> np.ndarray:
         return self._device.fetch(self._network.ring).reshape(self._network.synapses.n_slots, -1)
@@ -235,6 +242,8 @@ class GpuRunner(Runner):
             assert p.model is not None
             self._device.store(array, network.initial(p.model))
             self._device.store(network.until[index], np.zeros(p.n, np.int32))
+            if index in network.substep:
+                self._device.store(network.substep[index], np.full(p.n, self.plan.dt))
         self._device.store(network.ring, np.zeros_like(self._ring()))
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -254,6 +263,8 @@ class GpuRunner(Runner):
                 states = advanced(model, sleep, saved, self._step)
             self._device.store(network.states[index], network.stacked(states, model))
             self._device.store(network.until[index], np.asarray(saved["until"]))
+            if index in network.substep and "substep" in saved:
+                self._device.store(network.substep[index], np.asarray(saved["substep"]))
         ring = np.zeros_like(self._ring())
         for index, (ahead, receptor, neuron, amount) in state["arrivals"].items():
             if ring.dtype.kind == "i":

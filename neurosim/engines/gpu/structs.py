@@ -16,6 +16,7 @@ _FIELDS = {
         ("long long", "channel"),  # its first channel of the ring; then one row a receptor
         ("long long", "first_tile"), ("long long", "recorded"), ("unsigned long long", "key"),
         ("REAL*", "state"), ("int*", "until"),  # [state][neuron]; end of refractory time
+        ("REAL*", "substep"),  # of the adaptive method
         ("const REAL*", "scalars"), ("const REAL*", "arrays"),  # coefficients, as emit.py numbers
         ("const REAL*", "injected"), ("const double*", "scale"),
     ],

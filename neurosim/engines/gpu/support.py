@@ -20,13 +20,6 @@ def supported(plan: Plan | ContinuousPlan) -> Plan:
             "engine 'gpu' steps on a grid and cannot run in continuous time (dt=None); use "
             "engine='cpu', or a step such as dt=0.1."
         )
-    for p in plan.populations:
-        if p.model is not None and p.model.method == "rk45" and p.model.stepped:
-            raise NetworkError(
-                f"engine 'gpu' cannot run population {p.name!r}: {p.model.spec.name} is integrated "
-                "by the adaptive method rk45. Use engine='cpu', or a fixed step: "
-                f"{p.model.spec.name}(method='rk4')."
-            )
     for c in plan.connections:
         if c.plasticity is not None:
             raise NetworkError(

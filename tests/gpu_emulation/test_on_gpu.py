@@ -1,0 +1,82 @@
+"""The same networks on a real GPU: marked ``gpu``, left out where there is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from emulator import Emulated
+from random_networks import SLEEPING
+from runs import assert_identical, assert_same_trains, traces
+from test_engine import begun, simulated
+from test_models import built_in, run
+
+import neurosim as ns
+from neurosim.engines.gpu.cupy_device import open_device
+from neurosim.engines.gpu.options import GPU
+from neurosim.errors import EngineUnavailableError
+
+
+def _missing() -> str | None:
+    try:
+        open_device(0)
+    except EngineUnavailableError as error:
+        return str(error)
+    return None
+
+
+_REASON = _missing()
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(_REASON is not None, reason=_REASON or "there is a GPU"),
+]
+_DESCRIPTION: dict[str, Any] = {
+    "cells": list(SLEEPING), "sources": ["spikes", "varied poisson", "parrot"],
+    "inputs": ["dense", "some"], "currents": ["step", "held noise"], "shortest": 4,
+    "numbers": 12, "seed": 5,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("launch", ["cooperative", "phases"])
+def test_deterministic_runs_equal_the_emulator_to_the_last_bit(launch):
+    # only exact propagators: no function whose last digit may differ on the device
+    found = simulated(_DESCRIPTION, GPU(precision="float64", deterministic=True, launch=launch))
+    assert_identical(found, simulated(_DESCRIPTION, Emulated(deterministic=True)))
+    assert found.counters["spikes"] > 100
+
+
+def test_double_precision_equals_reference():
+    found = simulated(_DESCRIPTION, GPU(precision="float64"))
+    assert_same_trains(found, simulated(_DESCRIPTION, "reference"))
+
+
+def test_single_precision_equals_the_emulator_when_deterministic():
+    found = simulated(_DESCRIPTION, GPU(deterministic=True))
+    assert_identical(
+        found, simulated(_DESCRIPTION, Emulated(precision="float32", deterministic=True))
+    )
+
+
+def test_every_model_stays_near_the_emulator():
+    models = {name: m() for name, m in built_in().items()}
+    found, expected = run(models, GPU(precision="float64"), 20.0), run(models, Emulated(), 20.0)
+    values = traces(found)
+    near = 0
+    for name, trace in traces(expected).items():
+        scale = np.abs(trace).max() + 1e-9
+        near += bool(np.allclose(values[name] / scale, trace / scale, atol=1e-6))
+    assert near > 0.95 * len(values)
+
+
+def test_checkpoints_move_between_gpu_and_reference(tmp_path):
+    expected = begun("reference")
+    expected.run(30.0)
+    for first, second in ((GPU(precision="float64"), "reference"), ("reference", "gpu64")):
+        simulation = begun(first)
+        simulation.run(13.0)
+        simulation.save(tmp_path / "state.h5")
+        engine = GPU(precision="float64") if second == "gpu64" else second
+        simulation = ns.Simulation.load(tmp_path / "state.h5", engine=engine)
+        simulation.run(17.0)
+        assert_same_trains(simulation, expected)
