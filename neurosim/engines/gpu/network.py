@@ -25,6 +25,8 @@ NO_FAILURE = 2**64 - 1
 #: Spikes that are recorded before they are fetched, and bytes of a recording of states.
 _MOST_RECORDS, _SAMPLE_BYTES = 1 << 22, 1 << 25
 _MOST_STEPS = 4096
+#: More steps than a launch has, in 31 bits.
+_NEVER = 2**30
 
 
 class DeviceNetwork:
@@ -145,8 +147,10 @@ class DeviceNetwork:
             "n_events": status + 32, "failure": status + 40,
         }.items():  # fmt: skip
             self.net[name] = value
-        samples = self._samples()
-        self.net["samples"], self.net["n_samples"] = self._put(samples), samples.size
+        self.samples = self._samples()
+        self._samples_on_device = device.to_device(self.samples)
+        self.net["samples"] = device.address(self._samples_on_device)
+        self.net["n_samples"] = self.samples.size
         self._net = device.to_device(self.net)
 
     def _population(self, p: PopulationPlan) -> np.ndarray:
@@ -197,7 +201,7 @@ class DeviceNetwork:
                 sample = np.zeros((), SAMPLE)
                 at = p.model.states.index(name) * p.n * self.real.itemsize
                 sample["state"] = self.device.address(self.states[p.index]) + at
-                sample["ids"], sample["n"], sample["every"] = ids, r.ids.size, r.every
+                sample["ids"], sample["n"], sample["every"] = ids, r.ids.size, min(r.every, _NEVER)
                 sample["out"] = self.device.address(out) + j * r.ids.size * self.real.itemsize
                 sample["stride"] = self.row_sizes[k]
                 rows.append(sample)
@@ -228,6 +232,12 @@ class DeviceNetwork:
             first = np.zeros(_MOST_STEPS + 1, np.int64)
             first[: n_steps + 1] = self.processes.first_of(k, start, n_steps)
             self.device.store(array, first)
+        if self.samples.size:
+            every = np.repeat(
+                [r.every for r in self.plan.states], [len(r.names) for r in self.plan.states]
+            )
+            self.samples["first"] = np.minimum(every - start % every, _NEVER)
+            self.device.store(self._samples_on_device, self.samples)
         self.net["start"] = start
         self.device.store(self._net, self.net)
         return np.uint64(self.device.address(self._net))

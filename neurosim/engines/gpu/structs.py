@@ -31,7 +31,7 @@ _FIELDS = {
     ],
     "Sample": [
         ("const REAL*", "state"), ("const long long*", "ids"), ("long long", "n"),
-        ("long long", "every"), ("REAL*", "out"), ("long long", "stride"),
+        ("long long", "every"), ("long long", "first"), ("REAL*", "out"), ("long long", "stride"),
     ],
     "Net": [
         ("long long", "start"), ("long long", "n_tiles"), ("long long", "n_units"),

@@ -5,11 +5,11 @@
 // neighbouring channels. A synapse is one word: channel << delay_bits | delay.
 
 __device__ __forceinline__ void ns_deliver(const Net& net, long long t) {
-  const long long n_items = (long long)net.n_items[t & 1];
+  const int n_items = (int)net.n_items[t & 1];
   const int lane = threadIdx.x % NS_CHUNK, per_block = NS_TILE / NS_CHUNK;
   const ns_synapse mask = ((ns_synapse)1 << net.delay_bits) - 1;
-  for (long long k = (long long)blockIdx.x * per_block + threadIdx.x / NS_CHUNK; k < n_items;
-       k += (long long)gridDim.x * per_block) {
+  for (int k = blockIdx.x * per_block + threadIdx.x / NS_CHUNK; k < n_items;
+       k += gridDim.x * per_block) {
     const Item item = net.items[k];
     if (lane >= item.length) continue;
     const ns_synapse synapse = net.synapses[item.begin + lane];
@@ -18,14 +18,15 @@ __device__ __forceinline__ void ns_deliver(const Net& net, long long t) {
   }
 }
 
-// Copy the recorded states of this step, after the update.
-__device__ __forceinline__ void ns_sample(const Net& net, long long t) {
-  for (long long k = 0; k < net.n_samples; k++) {
-    const Sample& s = net.samples[k];
-    if (t % s.every) continue;
-    REAL* row = s.out + (t / s.every - net.start / s.every - 1) * s.stride;
-    for (long long j = (long long)blockIdx.x * NS_TILE + threadIdx.x; j < s.n;
-         j += (long long)gridDim.x * NS_TILE)
+// Copy the recorded states of step `start + k` of this launch, after the update. The host says
+// after how many steps of the launch each recording begins.
+__device__ __forceinline__ void ns_sample(const Net& net, int k) {
+  for (int number = 0; number < (int)net.n_samples; number++) {
+    const Sample& s = net.samples[number];
+    const int since = k - (int)s.first;
+    if (since < 0 || since % (int)s.every) continue;
+    REAL* row = s.out + since / (int)s.every * s.stride;
+    for (int j = blockIdx.x * NS_TILE + threadIdx.x; j < (int)s.n; j += gridDim.x * NS_TILE)
       row[j] = s.state[s.ids[j]];
   }
 }

@@ -72,9 +72,8 @@ __device__ __forceinline__ void ns_given(const Net& net, const Process& q, int l
 
 __device__ __forceinline__ void ns_drive(const Net& net, long long t) {
   ns_amount* slot = ns_slot(net, t);
-  const int lane = threadIdx.x & 31;
-  const long long width = NS_TILE / 32;
-  for (long long unit = blockIdx.x * width + threadIdx.x / 32; unit < net.n_units;
+  const int lane = threadIdx.x & 31, width = NS_TILE / 32;
+  for (int unit = blockIdx.x * width + threadIdx.x / 32; unit < (int)net.n_units;
        unit += gridDim.x * width) {
     const Process& q = net.processes[net.unit_process[unit]];
     const long long number = unit - q.first_unit;

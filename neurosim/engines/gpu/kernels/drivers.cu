@@ -14,7 +14,7 @@ extern "C" __global__ void __launch_bounds__(NS_TILE) update(const Net* net, int
 
 extern "C" __global__ void __launch_bounds__(NS_TILE) after(const Net* net, int k, int last) {
   ns_deliver(*net, net->start + k);
-  ns_sample(*net, net->start + k);
+  ns_sample(*net, k);
   if (k < last) ns_drive(*net, net->start + k + 1);
 }
 
@@ -26,7 +26,7 @@ extern "C" __global__ void __launch_bounds__(NS_TILE) run(const Net* net, int n_
     ns_update(here, here.start + k);
     NS_GRID_SYNC();
     ns_deliver(here, here.start + k);
-    ns_sample(here, here.start + k);
+    ns_sample(here, k);
     if (k < n_steps) {
       ns_drive(here, here.start + k + 1);
       NS_GRID_SYNC();

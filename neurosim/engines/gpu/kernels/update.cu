@@ -34,7 +34,7 @@ __device__ __forceinline__ void ns_update(const Net& net, long long t) {
   NS_SHARED(unsigned long long, first_record, 1);
   if (blockIdx.x == 0 && threadIdx.x == 0)
     net.n_items[(t + 1) & 1] = 0;  // was last read when the step before was delivered
-  for (long long tile = blockIdx.x; tile < net.n_tiles; tile += gridDim.x) {
+  for (int tile = blockIdx.x; tile < (int)net.n_tiles; tile += gridDim.x) {
     if (threadIdx.x == 0) *n_items = *n_records = 0;
 #if !NS_PLANT_RACE  // the tests leave this barrier out, to see that the race is found
     __syncthreads();
