@@ -182,7 +182,7 @@ class Force:
     ``P <- P - (P r)(P r)^T/(1 + r^T P r)``; the reservoir gets no feedback of the readouts.
     """
 
-    every = 4  # ms between two updates
+    every = 8  # ms between two updates
 
     def __init__(self, regularisation: float) -> None:
         self.regularisation, self.w = regularisation, np.zeros((2, N))

@@ -144,10 +144,10 @@ def main(argv: list[str] | None = None) -> dict[str, Run]:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--scale", type=float, default=1.0, help="1.0: 10,000 neurons")
     parser.add_argument("--seconds", type=float, default=30.0, help="model time of each network")
-    parser.add_argument("--quick", action="store_true", help="1,000 neurons, 10 s")
+    parser.add_argument("--quick", action="store_true", help="1,000 neurons, 6 s")
     options = parser.parse_args(argv)
     options.out.mkdir(parents=True, exist_ok=True)
-    scale, seconds = (0.1, 10.0) if options.quick else (options.scale, options.seconds)
+    scale, seconds = (0.1, 6.0) if options.quick else (options.scale, options.seconds)
     pieces = min(30, max(5, int(seconds)))
     duration = round(seconds * 1e4 / pieces) * pieces * 0.1
 

@@ -216,10 +216,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--out", type=Path, default=Path("out/what_and_when"), metavar="DIR")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--trials", type=int, default=240)
-    parser.add_argument("--quick", action="store_true", help="60 trials")
+    parser.add_argument("--quick", action="store_true", help="40 trials")
     options = parser.parse_args(argv)
     options.out.mkdir(parents=True, exist_ok=True)
-    options.trials = 60 if options.quick else options.trials
+    options.trials = 40 if options.quick else options.trials
 
     power = mean_power(options.seed)
     eta = RATE / power
@@ -240,8 +240,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     summary("exact rule, prediction", expected_exact, exact.w, shows_a)
     fast = DeltaRule(3.0 * eta)
     with np.errstate(over="ignore", invalid="ignore"):
-        diverged = np.abs(learn(run, targets[:60], fast)[0]).max()
-    print(f"exact rule at three times the rate: largest readout in 60 trials {diverged:.3g}\n")
+        diverged = np.abs(learn(run, targets[:40], fast)[0]).max()
+    print(f"exact rule at three times the rate: largest readout in 40 trials {diverged:.3g}\n")
 
     found: dict[str, Any] = {
         "run": run, "readout": run.readout, "table": table, "diverged": float(diverged),
