@@ -45,7 +45,10 @@ class Program(ABC):
     def launch(
         self, kernel: str, grid: Grid, arguments: Sequence[Any], *, cooperative: bool = False
     ) -> None:
-        """Launch a kernel with NumPy scalars as arguments; does not wait for its end."""
+        """Launch a kernel; does not wait for its end.
+
+        Arguments are NumPy scalars and arrays of one element, all passed by value.
+        """
 
 
 class Device(ABC):

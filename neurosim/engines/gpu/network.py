@@ -151,7 +151,6 @@ class DeviceNetwork:
         self._samples_on_device = device.to_device(self.samples)
         self.net["samples"] = device.address(self._samples_on_device)
         self.net["n_samples"] = self.samples.size
-        self._net = device.to_device(self.net)
 
     def _population(self, p: PopulationPlan) -> np.ndarray:
         """Return the record of a population, its arrays allocated."""
@@ -226,8 +225,8 @@ class DeviceNetwork:
             most = min(most, (start // r.every + rows + 1) * r.every - 1 - start)
         return most
 
-    def begin(self, start: int, n_steps: int) -> np.uint64:
-        """Prepare for the steps after `start`; return the argument of the kernels."""
+    def begin(self, start: int, n_steps: int) -> np.ndarray:
+        """Prepare for the steps after `start`; return the record that kernels take by value."""
         for k, array in self._given_first.items():
             first = np.zeros(_MOST_STEPS + 1, np.int64)
             first[: n_steps + 1] = self.processes.first_of(k, start, n_steps)
@@ -239,5 +238,4 @@ class DeviceNetwork:
             self.samples["first"] = np.minimum(every - start % every, _NEVER)
             self.device.store(self._samples_on_device, self.samples)
         self.net["start"] = start
-        self.device.store(self._net, self.net)
-        return np.uint64(self.device.address(self._net))
+        return self.net
