@@ -23,31 +23,30 @@ def library() -> ctypes.CDLL | None:
     return None
 
 
-def assembled(source: str, architecture: str, *options: str) -> bytes:
-    """Return the machine code of a source, such as for ``"sm_90"``.
+def assembled(source: str, architecture: str, *options: str) -> tuple[bytes, str]:
+    """Return the machine code of a source, such as for ``"sm_90"``, and the compiler's messages.
 
     Raises
     ------
     RuntimeError
-        With the compiler's messages.
+        With the messages.
     """
     nvrtc = library()
     assert nvrtc is not None
-    program = ctypes.c_void_p()
+    program, size = ctypes.c_void_p(), ctypes.c_size_t()
     nvrtc.nvrtcCreateProgram(ctypes.byref(program), source.encode(), b"k.cu", 0, None, None)
-    flags = [f"--gpu-architecture={architecture}".encode(), b"--std=c++17"]
-    flags += [o.encode() for o in options]
-    result = nvrtc.nvrtcCompileProgram(program, len(flags), (ctypes.c_char_p * len(flags))(*flags))
-    size = ctypes.c_size_t()
+    flags = [f"--gpu-architecture={architecture}", "--std=c++17", *options]
+    encoded = (ctypes.c_char_p * len(flags))(*(f.encode() for f in flags))
     try:
+        result = nvrtc.nvrtcCompileProgram(program, len(flags), encoded)
+        nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size))
+        log = ctypes.create_string_buffer(size.value)
+        nvrtc.nvrtcGetProgramLog(program, log)
         if result:
-            nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size))
-            log = ctypes.create_string_buffer(size.value)
-            nvrtc.nvrtcGetProgramLog(program, log)
             raise RuntimeError(log.value.decode())
         nvrtc.nvrtcGetCUBINSize(program, ctypes.byref(size))
         code = ctypes.create_string_buffer(size.value)
         nvrtc.nvrtcGetCUBIN(program, code)
-        return code.raw
+        return code.raw, log.value.decode()
     finally:
         nvrtc.nvrtcDestroyProgram(ctypes.byref(program))

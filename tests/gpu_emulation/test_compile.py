@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import nvrtc
 import pytest
 from emulator import EmulatedDevice
@@ -44,15 +46,24 @@ def small() -> ns.Network:
 def test_every_kernel_compiles(architecture):
     for real, deterministic in (("float32", False), ("float32", True), ("float64", False)):
         options = ["--fmad=false"] if deterministic else []
-        code = nvrtc.assembled(source_of(small(), real, deterministic), architecture, *options)
+        source = source_of(small(), real, deterministic)
+        code, _ = nvrtc.assembled(source, architecture, *options)
         assert all(b".text." + name in code for name in KERNELS)
 
 
-@pytest.mark.parametrize("real", ["float32", "float64"])
-def test_every_model_compiles(real):
+def test_every_model_compiles():
     models = {name: m() for name, m in built_in().items()}
-    code = nvrtc.assembled(source_of(network(models), real, False), "sm_90")
+    code, _ = nvrtc.assembled(source_of(network(models), "float32", False), "sm_90")
     assert b".text.run" in code
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_hot_kernels_keep_everything_in_registers(architecture, deterministic):
+    source = source_of(small(), "float32", deterministic)
+    _, log = nvrtc.assembled(source, architecture, "--ptxas-options=-v")
+    spilled = re.findall(r"Function properties for (\w+)\s+.*?(\d+) bytes spill stores", log)
+    assert dict(spilled) == {k.decode(): "0" for k in KERNELS}
 
 
 def test_mistakes_are_told_with_the_line():
