@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,12 @@ class EmulatedProgram(Program):
         )  # fmt: skip
         if result:
             raise RuntimeError(f"cuemu: kernel {kernel} failed ({result}); see stderr")
+
+    def capture(
+        self, launches: Sequence[tuple[str, Sequence[Any]]], grid: Grid
+    ) -> Callable[[], None]:
+        kept = [(kernel, [np.array(a) for a in arguments]) for kernel, arguments in launches]
+        return lambda: [self.launch(kernel, grid, a) for kernel, a in kept].clear()
 
 
 class EmulatedDevice(Device):

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(
     nvrtc.library() is None, reason="the wheel nvidia-cuda-nvrtc is not installed"
 )
 ARCHITECTURES = ("sm_75", "sm_80", "sm_90")
-KERNELS = (b"run", b"update", b"after", b"drive")
+KERNELS = (b"run", b"update", b"after", b"drive", b"tick")
 
 
 class _Listed(EmulatedDevice):

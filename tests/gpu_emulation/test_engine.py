@@ -51,7 +51,7 @@ def test_random_networks_equal_reference(description):
 def test_deterministic_sums_are_the_same_in_every_order(description):
     description = description | {"cells": list(_CELLS)}
     first = simulated(description, Emulated(deterministic=True))
-    for seed, blocks, launch in ((1, 3, "phases"), (2, 5, "auto"), (3, 1, "auto")):
+    for seed, blocks, launch in ((1, 3, "phases"), (2, 5, "auto"), (3, 1, "auto"), (4, 2, "graph")):
         device = EmulatedDevice(seed, blocks=blocks)
         engine = Emulated(deterministic=True, launch=launch, device=device)
         assert_identical(simulated(description, engine), first)
@@ -96,6 +96,15 @@ def test_a_run_in_parts_is_the_same():
         parts.run(part)
     assert_identical(parts, whole)
     assert whole.counters["spikes"] > 30
+
+
+def test_without_cooperative_launches_graphs_are_replayed():
+    whole = begun(deterministic=True)
+    device = EmulatedDevice(5, is_cooperative=False)
+    found = begun(deterministic=True, device=device)
+    for simulation in (whole, found):
+        simulation.run(23.0)
+    assert_identical(found, whole)
 
 
 def test_recordings_larger_than_the_buffers_are_complete(monkeypatch):
@@ -215,7 +224,7 @@ def test_too_little_memory_is_told_with_the_figures():
     ("options", "text"),
     [
         ({"precision": "float16"}, "precision = 'float16'; choose one of float32, float64"),
-        ({"launch": "graph"}, "launch = 'graph'; choose one of"),
+        ({"launch": "graphs"}, "launch = 'graphs'; choose one of"),
         ({"deterministic": 1}, "deterministic = 1; True or False"),
         ({"device": -1}, "device = -1; a whole number >= 0"),
     ],

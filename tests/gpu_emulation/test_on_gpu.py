@@ -38,7 +38,7 @@ _DESCRIPTION: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("launch", ["cooperative", "phases"])
+@pytest.mark.parametrize("launch", ["cooperative", "graph", "phases"])
 def test_deterministic_runs_equal_the_emulator_to_the_last_bit(launch):
     # only exact propagators: no function whose last digit may differ on the device
     found = simulated(_DESCRIPTION, GPU(precision="float64", deterministic=True, launch=launch))

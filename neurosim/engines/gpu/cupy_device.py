@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -211,3 +211,22 @@ class _CupyProgram(Program):
                 (grid.blocks,), (grid.tile,), tuple(arguments),
                 enable_cooperative_groups=cooperative,
             )  # fmt: skip
+
+    def capture(
+        self, launches: Sequence[tuple[str, Sequence[Any]]], grid: Grid
+    ) -> Callable[[], None]:
+        """Return a function that replays launches as a CUDA graph on the device's stream."""
+        stream = self._device.stream
+        for kernel, _ in launches:
+            self._kernel(kernel)  # compiled and loaded before the capture
+        with self._device.device, stream:
+            stream.begin_capture()
+            for kernel, arguments in launches:
+                self.launch(kernel, grid, arguments)
+            graph = stream.end_capture()
+
+        def replay() -> None:
+            with self._device.device:
+                graph.launch(stream)
+
+        return replay

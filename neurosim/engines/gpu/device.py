@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +49,12 @@ class Program(ABC):
 
         Arguments are NumPy scalars and arrays of one element, all passed by value.
         """
+
+    @abstractmethod
+    def capture(
+        self, launches: Sequence[tuple[str, Sequence[Any]]], grid: Grid
+    ) -> Callable[[], None]:
+        """Return a function that does some launches again, as one graph."""
 
 
 class Device(ABC):

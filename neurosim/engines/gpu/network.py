@@ -128,12 +128,14 @@ class DeviceNetwork:
         for k, array in self._given_first.items():
             assert self.processes.records[k]["kind"] == GIVEN
             self.processes.records[k]["given_first"] = device.address(array)
-        self.net = np.zeros(1, NET)
+        self.clock = device.to_device(np.zeros(2, np.int64))
+        self.net = np.zeros(1, NET)  # what kernels take by value
         tiles = [-(-p.n // device.tile) for p in self.plan.populations]
         items = device.empty(max(1, synapses.n_items(device.chunk)), ITEM)
         self._kept.append(items)
         status = device.address(self.status)
         for name, value in {
+            "clock": device.address(self.clock),
             "n_tiles": layout.n_tiles, "n_units": self.processes.units.size,
             "n_slots": synapses.n_slots, "n_channels": layout.n_channels,
             "delay_bits": synapses.delay_bits, "populations": self._put(populations),
@@ -225,8 +227,8 @@ class DeviceNetwork:
             most = min(most, (start // r.every + rows + 1) * r.every - 1 - start)
         return most
 
-    def begin(self, start: int, n_steps: int) -> np.ndarray:
-        """Prepare for the steps after `start`; return the record that kernels take by value."""
+    def begin(self, start: int, n_steps: int) -> None:
+        """Prepare for the steps after `start`."""
         for k, array in self._given_first.items():
             first = np.zeros(_MOST_STEPS + 1, np.int64)
             first[: n_steps + 1] = self.processes.first_of(k, start, n_steps)
@@ -237,5 +239,4 @@ class DeviceNetwork:
             )
             self.samples["first"] = np.minimum(every - start % every, _NEVER)
             self.device.store(self._samples_on_device, self.samples)
-        self.net["start"] = start
-        return self.net
+        self.device.store(self.clock, np.array([start, start]))

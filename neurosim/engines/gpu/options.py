@@ -10,7 +10,7 @@ from neurosim.lower.continuous import ContinuousPlan
 from neurosim.lower.plan import Plan
 
 PRECISIONS = ("float32", "float64")
-LAUNCHES = ("auto", "cooperative", "phases")
+LAUNCHES = ("auto", "cooperative", "graph", "phases")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +27,10 @@ class GPU(Engine):
         of a sum, differs from run to run.
     device : int
         Which GPU, from 0.
-    launch : {"auto", "cooperative", "phases"}
-        Many steps in one cooperative launch, or one launch for each phase of a step. ``auto``
-        launches cooperatively where the device can.
+    launch : {"auto", "cooperative", "graph", "phases"}
+        Many steps in one cooperative launch; a captured graph of the launches of many steps; or one
+        launch for each phase of a step. ``auto`` launches cooperatively where the device can, else
+        by a graph.
 
     Examples
     --------

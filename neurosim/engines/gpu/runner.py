@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ from neurosim.lower.sleep import advanced, sleep_of
 
 #: Seconds of work that a call of `advance` aims at, and steps of the first one.
 _AIM, _FIRST = 0.1, 64
+#: Steps of a captured graph.
+_GRAPH = 50
 
 
 class GpuRunner(Runner):
@@ -39,12 +41,13 @@ class GpuRunner(Runner):
         self.plan = plan
         self._device = device
         self._network = DeviceNetwork(plan, device, options.precision, options.deterministic)
-        self._cooperative = options.launch == "cooperative" or (
-            options.launch == "auto" and device.is_cooperative
-        )
+        self._launches = options.launch
+        if self._launches == "auto":
+            self._launches = "cooperative" if device.is_cooperative else "graph"
         self._grid = self._network.program.grid(
-            self._network.layout.n_tiles, cooperative=self._cooperative
+            self._network.layout.n_tiles, cooperative=self._launches == "cooperative"
         )
+        self._graph: Callable[[], None] | None = None
         self._step, self._chunk = 0, _FIRST
         self._counts = {"spikes": 0, "synaptic_events": 0, "neuron_updates": 0}
         self._change = 1  # first step of a current that is not on the device yet
@@ -91,15 +94,29 @@ class GpuRunner(Runner):
         self._change = next_change(self.plan.injections, step)
 
     def _launch(self, start: int, n_steps: int) -> None:
-        net = self._network.begin(start, n_steps)
-        launch, last = self._network.program.launch, np.int32(n_steps)
-        if self._cooperative:
-            launch("run", self._grid, (net, last), cooperative=True)
+        self._network.begin(start, n_steps)
+        program = self._network.program
+        if self._launches == "cooperative":
+            arguments = (self._network.net, np.int32(n_steps))
+            program.launch("run", self._grid, arguments, cooperative=True)
             return
-        launch("drive", self._grid, (net,))
+        while self._launches == "graph" and n_steps >= _GRAPH:
+            if self._graph is None:
+                self._graph = program.capture(self._phases(_GRAPH), self._grid)
+            self._graph()
+            n_steps -= _GRAPH
+        for kernel, arguments in self._phases(n_steps):
+            program.launch(kernel, self._grid, arguments)
+
+    def _phases(self, n_steps: int) -> list[tuple[str, tuple[Any, ...]]]:
+        """Return the launches of some steps."""
+        net, last = self._network.net, np.int32(n_steps)
+        launches: list[tuple[str, tuple[Any, ...]]] = []
+        if n_steps:
+            launches.append(("drive", (net,)))
         for k in range(1, n_steps + 1):
-            launch("update", self._grid, (net, np.int32(k)))
-            launch("after", self._grid, (net, np.int32(k), last))
+            launches += [("update", (net, np.int32(k))), ("after", (net, np.int32(k), last))]
+        return [*launches, ("tick", (net, last))]
 
     # ---- recordings
 
@@ -112,7 +129,7 @@ class GpuRunner(Runner):
         end = start + n_steps
         if counts["failure"] != NO_FAILURE:
             end = (counts["failure"] >> 32) - 1
-        self._collect_spikes(start, end, counts["records"])
+        self._collect_spikes(end, counts["records"])
         self._collect_states(start, end)
         self._device.store(
             self._network.status, np.array([0, 0, 0, 0, 0, NO_FAILURE], status.dtype)
@@ -120,9 +137,9 @@ class GpuRunner(Runner):
         if counts["failure"] != NO_FAILURE:
             self._fail(counts["failure"] >> 32, counts["failure"] & 0xFFFFFFFF)
 
-    def _collect_spikes(self, start: int, end: int, n: int) -> None:
+    def _collect_spikes(self, end: int, n: int) -> None:
         rows = self._device.fetch(self._network.records, 3 * n).reshape(n, 3).astype(np.int64)
-        source, step, count = rows[:, 0], start + rows[:, 1], rows[:, 2]
+        source, step, count = rows.T
         order = np.lexsort((source, step))
         order = np.repeat(order, count[order])
         source, step = source[order], step[order]

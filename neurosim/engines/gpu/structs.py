@@ -34,7 +34,8 @@ _FIELDS = {
         ("long long", "every"), ("long long", "first"), ("REAL*", "out"), ("long long", "stride"),
     ],
     "Net": [
-        ("long long", "start"), ("long long", "n_tiles"), ("long long", "n_units"),
+        ("long long*", "clock"),  # steps done; steps done when recordings were last fetched
+        ("long long", "n_tiles"), ("long long", "n_units"),
         ("long long", "n_samples"), ("long long", "n_slots"), ("long long", "n_channels"),
         ("long long", "delay_bits"),
         ("const Population*", "populations"), ("const int*", "tile_population"),

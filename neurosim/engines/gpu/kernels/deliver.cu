@@ -18,9 +18,11 @@ __device__ __forceinline__ void ns_deliver(const Net& net, long long t) {
   }
 }
 
-// Copy the recorded states of step `start + k` of this launch, after the update. The host says
-// after how many steps of the launch each recording begins.
-__device__ __forceinline__ void ns_sample(const Net& net, int k) {
+// Copy the recorded states of a step, after the update. The host says how many steps after clock[1]
+// each recording begins.
+__device__ __forceinline__ void ns_sample(const Net& net, long long t) {
+  if (!net.n_samples) return;
+  const int k = (int)(t - net.clock[1]);
   for (int number = 0; number < (int)net.n_samples; number++) {
     const Sample& s = net.samples[number];
     const int since = k - (int)s.first;

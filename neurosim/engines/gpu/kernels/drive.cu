@@ -63,10 +63,10 @@ __device__ __forceinline__ void ns_sparse(const Net& net, const Process& q, long
   }
 }
 
-// Spikes with given times: `given_first` says which of them belong to each step of this launch.
+// Spikes with given times: `given_first` says which of them belong to each step from clock[1] + 1 on.
 __device__ __forceinline__ void ns_given(const Net& net, const Process& q, int lane, long long t,
                                          ns_amount* slot) {
-  const long long* first = q.given_first + (t - net.start - 1);
+  const long long* first = q.given_first + (t - net.clock[1] - 1);
   for (long long k = first[0] + lane; k < first[1]; k += 32) ns_receive(net, q, q.given[k], 1, slot);
 }
 

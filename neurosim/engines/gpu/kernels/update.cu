@@ -61,7 +61,7 @@ __device__ __forceinline__ void ns_update(const Net& net, long long t) {
       if (p.recorded) {
         uint32_t* record = net.records + 3 * (*first_record + my_record);
         record[0] = (uint32_t)source;
-        record[1] = (uint32_t)(t - net.start);
+        record[1] = (uint32_t)t;
         record[2] = (uint32_t)count;
       }
     }
