@@ -207,8 +207,13 @@ def test_refusals_name_what_cannot_run():
     net, a, b = pair()
     net.connect(a, b, weight=1.0, synapse=ns.models.stdp(), name="plastic")
     refused(NetworkError, r"projection 'plastic'.*\(stdp\).*plastic.*engine='cpu'", net)
-    net, _, _ = pair()
+    net, a, b = pair()
     refused(NetworkError, "continuous time", net, dt=None)
+    net.gap_junctions(a, b, ns.OneToOne(), g=1.0)
+    refused(NetworkError, r"cannot run gap junctions\. Use engine='cpu'", net)
+    net, a, b = pair()
+    net.couple(a, b, ns.OneToOne(), signal="I_syn_ex", into="I_e", delay=1.0, name="field")
+    refused(NetworkError, "continuous signal 'field'", net)
 
 
 def test_too_little_memory_is_told_with_the_figures():
