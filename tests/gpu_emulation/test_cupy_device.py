@@ -80,3 +80,18 @@ def test_a_device_that_will_do_is_described(monkeypatch):
     assert device.describe() == "GPU 0 (Test GPU)"
     assert not device.is_cooperative
     assert device.multiprocessors == 4
+
+
+def test_a_missing_compiler_is_named(monkeypatch):
+    stand_in(monkeypatch)
+
+    class _Module:
+        def __init__(self, **_: object) -> None: ...
+
+        def get_function(self, name: str) -> None:
+            raise RuntimeError("libnvrtc.so.13 was not found")
+
+    sys.modules["cupy"].RawModule = _Module
+    device = open_device(0)
+    with pytest.raises(EngineUnavailableError, match=r"NVRTC.*libnvrtc.so.13 was not found.*Try"):
+        device.compile("", exact=False)

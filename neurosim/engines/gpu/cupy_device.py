@@ -178,6 +178,12 @@ class _CupyProgram(Program):
     ) -> None:
         self._cupy, self._device = cupy, device
         self._module = cupy.RawModule(code=source, options=options)
+        try:
+            self._kernel("run")
+        except RuntimeError as error:  # the compiler's own messages are another class
+            raise EngineUnavailableError(
+                f"engine 'gpu' compiles its kernels with NVRTC, which failed ({error}). {_INSTALL}"
+            ) from error
 
     def _kernel(self, name: str) -> Any:
         # the function itself launches cooperatively; CuPy's module with cooperative groups would
