@@ -43,6 +43,7 @@ __version__ = "0.1.0"
 #: Names that are imported on first use, so that ``import neurosim`` stays fast.
 _LAZY = {
     "CPU": "neurosim.engines.cpu.options",
+    "GPU": "neurosim.engines.gpu.options",
     "Reference": "neurosim.engines.reference.options",
     "Results": "neurosim.results",
     "Simulation": "neurosim.simulation",
@@ -74,6 +75,7 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "CPU",
+    "GPU",
     "AllToAll",
     "Explicit",
     "Exponential",
