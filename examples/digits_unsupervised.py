@@ -174,6 +174,14 @@ def present(
     )
 
 
+def responses(layer: Layer, images: np.ndarray, seed: int) -> np.ndarray:
+    """Return spike counts (n_images, n) of a layer that does not learn any more."""
+    chunks = range(0, len(images), CHUNK)
+    return np.concatenate([
+        present(layer, images[k : k + CHUNK], seed=seed + k, learning=False)[0] for k in chunks
+    ])  # fmt: skip
+
+
 def assign(counts: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return for each neuron the digit at which it fires most, -1 if it never fires."""
     one_hot = labels[:, None] == np.arange(CLASSES)
@@ -270,7 +278,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--out", type=Path, default=Path("out/digits_unsupervised"), metavar="DIR")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--neurons", type=int, default=100)
-    parser.add_argument("--images", type=int, default=15000, help="to learn from, at most 60,000")
+    parser.add_argument("--images", type=int, default=10000, help="to learn from, at most 60,000")
     parser.add_argument("--tested", type=int, default=2000, help="test images, at most 10,000")
     parser.add_argument("--mnist", type=Path, default=BESIDE, metavar="DIR")
     parser.add_argument("--download", action="store_true", help="fetch MNIST into --mnist DIR")
@@ -285,10 +293,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     layer = Layer.fresh(options.neurons, options.seed)
     layer, curve, seconds = train(layer, images, labels, options.seed)
     # what each neuron stands for: from the last images, now that nothing changes any more
-    last = slice(-2 * len(test_images), None)
-    counts, _ = present(layer, images[last], seed=options.seed + 1, learning=False)
-    digits = assign(counts, labels[last])
-    counts, _ = present(layer, test_images, seed=options.seed + 2, learning=False)
+    last = slice(-len(test_images), None)
+    digits = assign(responses(layer, images[last], options.seed + 1), labels[last])
+    counts = responses(layer, test_images, options.seed + 2)
     answers = classify(counts, digits)
     confusion = np.zeros((CLASSES, CLASSES), np.int64)
     np.add.at(confusion, (test_labels, answers), 1)
