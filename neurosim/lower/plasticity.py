@@ -251,9 +251,14 @@ def _post_states(spec: SynapseSpec, projection: Any, where: str) -> tuple[Any, A
                 f"{where} reads {name}_post, but {target.name} has no state {name}. Its states: "
                 f"{', '.join(target.states)}. Choose a model that declares it, or add it."
             )
+    if needed["on_modulator"]:
+        raise ModelError(
+            f"{where}: on_modulator reads {sorted(needed['on_modulator'])[0]}_post; states of the "
+            "target can be read in on_pre, on_post and post_event only."
+        )
     _check_units(spec, target, where)
     at_spike = needed["on_post"]
-    return tuple(sorted(at_spike)), tuple(sorted(needed["on_pre"] | needed["on_modulator"]))
+    return tuple(sorted(at_spike)), tuple(sorted(needed["on_pre"]))
 
 
 def _check_units(spec: SynapseSpec, target: Any, where: str) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plastic_cases import sent_weights
 
 import neurosim as ns
 from neurosim.models import SynapseModel, param, state
@@ -258,3 +259,32 @@ def test_weights_of_synapses_that_move_are_not_recorded() -> None:
     net, _ = plastic_network(RULES["rewired"])
     with pytest.raises(ns.errors.RecordingError, match=r"replaced while it runs.*sim.weights"):
         ns.Simulation(net, record=[ns.Weights(net.projections["plastic"], interval=10.0)])
+
+
+def test_what_is_sent_may_be_negative() -> None:
+    """A rule may send less than nothing; the sign of the weight applies to that."""
+
+    class below(SynapseModel):
+        zero = param(30.0, "1")
+        on_pre = "w += 1"
+        transmit = "w - zero"
+
+    pre = np.array([5.0, 10.0, 15.0])
+    for engine in ("reference", ns.CPU(threads=1)):
+        for weight, sign in ((20.0, 1.0), (-20.0, -1.0)):
+            sent = sent_weights(below(), pre, np.array([2.0]), weight=weight, delay=1.0, stop=20.0,
+                                engine=engine)  # fmt: skip
+            np.testing.assert_allclose(sent, sign * np.array([-9.0, -8.0, -7.0]))
+
+
+def test_modulator_events_do_not_read_the_target() -> None:
+    """The message says where states of the target can be read."""
+
+    class wrong(SynapseModel):
+        tau = param(20.0, "ms", gt=0)
+        modulator = "dn/dt = -n/tau : 1"
+        on_modulator = "n += 1; w += 0.1*V_m_post"
+
+    net, _ = plastic_network(wrong())
+    with pytest.raises(ns.errors.ModelError, match=r"on_modulator reads V_m_post; states of the"):
+        ns.Simulation(net)

@@ -80,7 +80,7 @@ class PlasticityEmitter(SynapseEmitter):
         body += self.statements("on_pre", ("synapse",), set())
         if not self.plan.transmits_weight:
             sent = self.expression(self.plan.transmit)
-            sent = f"REAL(copysign({sent}, stored))" if self.signed else sent
+            sent = f"REAL(copysign(ONE, stored)*{sent})" if self.signed else sent
             body.append(f"store(scratch, k - first, {sent})")
         body += self._close_synapse()
         lines = [
