@@ -13,7 +13,7 @@ from neurosim.errors import NetworkError, ParameterError, unknown_name
 from neurosim.network.checks import Value, finite_number, finite_values, name_of, unique_name
 from neurosim.network.distributions import Distribution
 from neurosim.network.explicit import Explicit
-from neurosim.network.population import Target, overlap
+from neurosim.network.population import Population, PopulationView, Target, overlap
 from neurosim.network.projection import checked_delay, checked_weight
 from neurosim.network.rule import Rule
 from neurosim.network.rules import AllToAll, FixedProbability, checked_rule
@@ -272,8 +272,17 @@ class Couplings:
         self._couplings[coupling.name] = coupling
         return coupling
 
-    def _check_target(self, target: Any, where: str) -> None:
-        raise NotImplementedError
+    def _check_target(self: Any, target: Any, where: str) -> None:
+        """Refuse what is no population of this network."""
+        if not isinstance(target, Population | PopulationView):
+            raise NetworkError(
+                f"{where}: a population or a view of one is needed, not {type(target).__name__}."
+            )
+        if not target.population.belongs_to(self):
+            raise NetworkError(
+                f"{where}: population {target.name!r} belongs to another network; use populations "
+                "of this one."
+            )
 
 
 def _checked_rule(rule: Rule | None, pre: Target, post: Target, where: str) -> Rule:

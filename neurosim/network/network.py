@@ -21,7 +21,7 @@ from neurosim.network.checks import (
 )
 from neurosim.network.explicit import Explicit
 from neurosim.network.inputs import Injection, NoiseCurrent, PoissonInput, StepCurrent
-from neurosim.network.population import Population, PopulationView, Target, overlap
+from neurosim.network.population import Population, Target, overlap
 from neurosim.network.projection import (
     Projection,
     checked_delay,
@@ -350,17 +350,6 @@ class Network(TripartiteConnections, SegmentedCells):
         network = cls()
         fill_network(network, data)
         return network
-
-    def _check_target(self, target: Any, where: str) -> None:
-        if not isinstance(target, Population | PopulationView):
-            raise NetworkError(
-                f"{where}: a population or a view of one is needed, not {type(target).__name__}."
-            )
-        if not target.population.belongs_to(self):
-            raise NetworkError(
-                f"{where}: population {target.name!r} belongs to another network; use populations "
-                "of this one."
-            )
 
     def __repr__(self) -> str:
         neurons = sum(p.n for p in self._populations.values())
