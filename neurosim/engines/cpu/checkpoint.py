@@ -9,7 +9,6 @@ import numpy as np
 
 from neurosim.engines.cpu import plastic_state
 from neurosim.engines.cpu.kernels import layout as L
-from neurosim.engines.cpu.storage import ranks
 from neurosim.lower.sleep import advanced, sleep_of
 
 if TYPE_CHECKING:
@@ -51,17 +50,13 @@ def state_of(runner: CpuRunner) -> dict[str, Any]:
         "samples": dict(runner.signals.samples),
         "plastic": {
             name: plastic_state.state_of(
-                [t.plastic[name] for t in runner.threads], _ranks(runner, name), runner.step
+                [t.plastic[name] for t in runner.threads],
+                runner.threads[0].plastic[name].ranks(runner),
+                runner.step,
             )
             for name in runner.rules
         },
     }
-
-
-def _ranks(runner: CpuRunner, name: str) -> list[np.ndarray]:
-    bundle = runner.threads[0].plastic[name].bundle
-    c = bundle.connections[0]
-    return ranks(bundle.parts, c.spec, c.post, runner.parts)
 
 
 def _view(runner: CpuRunner, thread: Thread, index: int) -> np.ndarray:
@@ -96,9 +91,12 @@ def restore(runner: CpuRunner, state: Mapping[str, Any]) -> None:
     for name in runner.rules:
         for thread in runner.threads:
             plastic_state.restore_sources(thread.plastic[name], state["plastic"][name])
-        for thread, rank in zip(runner.threads, _ranks(runner, name), strict=True):
-            plastic_state.restore(thread.plastic[name], rank, state["plastic"][name], step)
-            thread.plastic[name].renumber(runner)
+        every = runner.threads[0].plastic[name].ranks(runner)
+        for thread, rank in zip(runner.threads, every, strict=True):
+            part = thread.plastic[name]
+            plastic_state.restore(part, rank, state["plastic"][name], step)
+            if part.renumbers:
+                part.random[:] = rank
     for index, saved in state["populations"].items():
         slept = bool(state["event"].get(index))
         _, _, sleep = runner.kernels[index]

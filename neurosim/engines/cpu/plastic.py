@@ -68,6 +68,14 @@ def run_interval(thread: Thread, name: str, step: int) -> None:
     thread.plastic[name].interval(step)
 
 
+def renumber(runner: CpuRunner, name: str) -> None:
+    """Give synapses that moved the numbers that their random draws are counted by."""
+    parts = [t.plastic[name] for t in runner.threads]
+    if parts[0].renumbers:
+        for part, rank in zip(parts, parts[0].ranks(runner), strict=True):
+            part.random[:] = rank
+
+
 class PlasticPart:
     """The synapses of one plastic projection on one thread.
 
@@ -137,24 +145,24 @@ class PlasticPart:
         size = 0 if plan.transmits_weight else longest
         self.scratch: np.ndarray = self._set(L.X_SCRATCH, np.zeros(size, self.dtype))
         if self.rule.uses_random:
-            self.random = self._set(L.X_RANDOM, self.ranks(runner).astype(np.uint32))
+            self.random = self._set(L.X_RANDOM, self.ranks(runner)[self.me].astype(np.uint32))
             self.rounds = self._set(L.X_ROUNDS, np.zeros(n_sources, np.int32))
             x[L.X_KEY0], x[L.X_KEY1] = plan.key
 
-    def renumber(self, runner: CpuRunner) -> None:
-        """Give synapses that moved the numbers that their random draws are counted by."""
-        if self.rule.uses_random and self.plan.prune is not None:
-            self.random[:] = self.ranks(runner)
+    @property
+    def renumbers(self) -> bool:
+        """Whether synapses that move need new numbers, by which random draws are counted."""
+        return self.rule.uses_random and self.plan.prune is not None
 
     def grow_scratch(self, size: int) -> None:
         """Make room for the longest row of what is sent."""
         self.scratch = self._set(L.X_SCRATCH, np.zeros(size, self.dtype))
         self._row[L.B_SCRATCH] = self.scratch.ctypes.data
 
-    def ranks(self, runner: CpuRunner) -> np.ndarray:
-        """Return the place of each synapse in the order of results."""
+    def ranks(self, runner: CpuRunner) -> list[np.ndarray]:
+        """Return the place of each synapse in the order of results, for each thread."""
         c = self.rule.connection
-        return ranks(self.bundle.parts, c.spec, c.post, runner.parts)[self.me]
+        return ranks(self.bundle.parts, c.spec, c.post, runner.parts)
 
     def _histories(self, runner: CpuRunner, thread: Thread, post: int) -> None:
         plan, x = self.plan, self.table

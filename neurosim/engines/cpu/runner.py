@@ -20,7 +20,7 @@ from neurosim.engines.cpu.kernels import layout as L
 from neurosim.engines.cpu.kernels.driver import run_thread
 from neurosim.engines.cpu.options import CPU, LONGEST_STRIDE
 from neurosim.engines.cpu.partition import partition
-from neurosim.engines.cpu.plastic import compile_rule, run_interval
+from neurosim.engines.cpu.plastic import compile_rule, renumber, run_interval
 from neurosim.engines.cpu.storage import edges_of
 from neurosim.engines.cpu.strategy import last_decision, next_decision, should_sleep
 from neurosim.engines.cpu.synapses import (
@@ -246,8 +246,7 @@ class CpuRunner(Runner):
         for name, rule in self.rules.items():
             if rule.plan.interval and self._step % rule.plan.interval == 0:
                 self._each_thread(functools.partial(run_interval, name=name, step=self._step))
-                for t in self.threads:
-                    t.plastic[name].renumber(self)
+                renumber(self, name)
 
     def _each_thread(self, do: Callable[[Thread], None]) -> None:
         """Do something for each thread's part, in parallel."""
