@@ -70,18 +70,19 @@ _SOURCES: dict[str, type[Model]] = {
     m.__name__: m for m in (poisson, inhomogeneous_poisson, spike_source, parrot)
 }
 
-#: Models whose many equations are read on first use, so that ``import neurosim`` stays fast.
+#: Models whose many equations are read on first use, so that ``import neurosim`` stays fast, and
+#: their modules. None has its module's name: importing that would put the module in its place.
 _LAZY = {
     "astrocyte_lr_1994": "astrocyte",
     "hh_psc_alpha_gap": "fast_spiking",
     "aeif_psc_delta_clopath": "clopath_neurons",
     "hh_psc_alpha_clopath": "clopath_neurons",
-    "iaf_cond_exp_adaptive": "iaf_cond_exp_adaptive",
+    "iaf_cond_exp_adaptive": "adaptive_threshold",
     "iaf_psc_exp_nonlineardendrite": "nonlinear_dendrite",
     "lif_dendrite": "dendritic_lif",
     "lif_dendrite_na": "dendritic_lif",
     "lif_two_dendrites": "dendritic_lif",
-    "pp_cond_exp_mc_urbanczik": "pp_cond_exp_mc_urbanczik",
+    "pp_cond_exp_mc_urbanczik": "urbanczik_neuron",
     "quantal_stp": "plasticity.quantal",
     "stdsp": "plasticity.structural",
     "stdsp_homeostasis": "plasticity.structural",

@@ -1,6 +1,8 @@
 """Models as data: what a declaration may say, and what a mistake in it is answered with."""
 
 import inspect
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -360,3 +362,17 @@ def test_method_override(method):
     exact = solve_ivp(rhs, (2.0, 10.0), [-70.0], rtol=1e-12, atol=1e-12).y[0, -1]
     allowed = {"euler": 0.15, "exponential_euler": 0.15, "heun": 2e-3}.get(method, 1e-6)
     assert v == pytest.approx(exact, abs=allowed)
+
+
+def test_importing_submodules_hides_no_model():
+    """A model is a class also after all modules were imported that models live in."""
+    code = """
+import importlib, inspect, pkgutil
+import neurosim.models as models
+for found in pkgutil.walk_packages(models.__path__, "neurosim.models."):
+    importlib.import_module(found.name)
+hidden = [n for n in models.__all__ if inspect.ismodule(getattr(models, n))]
+assert not hidden, hidden
+assert models.iaf_cond_exp_adaptive().name == "iaf_cond_exp_adaptive"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
