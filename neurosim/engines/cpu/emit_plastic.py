@@ -58,21 +58,15 @@ class PlasticityEmitter(SynapseEmitter):
         names = self.reads("on_pre")
         last = self.plan.last["on_pre"]
         left = {last[t.name] for t in self.pre}
-        pre = {t.name for t in self.pre}
         head = [f"then_{t.name}_v = fetch(then_{t.name}, source)" for t in self.pre]
         head += [f"v_{t.name}_0 = " + self.decayed(t, f"then_{t.name}_v", "step - past")
                  for t in self.pre]  # fmt: skip
-        own = [
-            line
-            for a in self.plan.events["on_pre"]
-            if a.level == "presynaptic"
-            for line in self._assign(a)
-        ]
+        own = self.own_statements()
         # inside the loop, names of presynaptic traces mean what they were at the targets' events
         renamed = [f"n_{n.replace('@', '_')} = v_{n.replace('@', '_')}"
-                   for n in sorted({*names, *left} & self._pre_versions(pre))]  # fmt: skip
+                   for n in sorted({*names, *left} & self.pre_versions())]  # fmt: skip
         back = [f"v_{n.replace('@', '_')} = n_{n.replace('@', '_')}"
-                for n in sorted(names & self._pre_versions(pre))]  # fmt: skip
+                for n in sorted(names & self.pre_versions())]  # fmt: skip
         body = [*self._prefetch(), *self._open_synapse(), *self._catch_up("step"), "now = step",
                 *self._evolve("step"), *back, *self._seen_at_pre(names)]  # fmt: skip
         if self.uses_random:
@@ -103,11 +97,6 @@ class PlasticityEmitter(SynapseEmitter):
         ]
         lines += ["store(lasts, source, np.int32(step))", "return 0"]
         return self._function("UPDATE", "update(table, source, step)", lines)
-
-    def _pre_versions(self, pre: set[str]) -> set[str]:
-        """Return the names that presynaptic statements leave for the synapses."""
-        made = {a.target for a in self.plan.events["on_pre"] if a.level == "presynaptic"}
-        return made | {f"{n}@0" for n in pre}
 
     def _seen_at_pre(self, names: set[str]) -> Lines:
         lines: Lines = []

@@ -6,15 +6,14 @@ from collections.abc import Iterable
 
 from neurosim.engines.cpu.emit_step import FUNCTIONS, Lines, indent, number
 from neurosim.engines.cpu.kernels import layout as L
-from neurosim.expressions import Expression, Printer, symbols
-from neurosim.lower.evolution import Evolution
-from neurosim.lower.plasticity import Assignment, PlasticityPlan, Trace
+from neurosim.lower.plasticity import PlasticityPlan
+from neurosim.lower.rule_text import RuleText
 from neurosim.models.synapse_spec import WEIGHT
 
 _PLASTIC_FUNCTIONS = FUNCTIONS | {"**": "power({0}, {1})"}
 
 
-class SynapseEmitter:
+class SynapseEmitter(RuleText):
     """Prints what happens to one synapse of a rule.
 
     Parameters
@@ -33,86 +32,19 @@ class SynapseEmitter:
         self, plan: PlasticityPlan, dt: float, precision: str, signed: bool,
         target_states: Iterable[str],
     ) -> None:  # fmt: skip
-        self.plan, self.dt, self.precision, self.signed = plan, dt, precision, signed
+        super().__init__(plan, dt, _PLASTIC_FUNCTIONS, number)
+        self.precision, self.signed = precision, signed
         self.target_states = list(target_states)
-        self.numbers: list[float] = []
-        self._names: dict[str, str] = {}
-        self.pre = plan.traces["presynaptic"]
-        self.post = plan.traces["postsynaptic"]
-        self.modulator = plan.traces["modulator"]
         self.record = 1 + len(self.post) + len(plan.at_spike)
-        read = [a.value for steps in plan.events.values() for a in steps]
-        read += [] if plan.prune is None else [plan.prune]
-        self.uses_random = any("random@" in s for e in read for s in symbols(e))
-        self.evolving = bool(plan.evolutions)
 
-    # ---- text of the parts
+    def argument(self, number: int) -> str:
+        """Return the name of a number of the rule."""
+        return f"q{number}"
 
-    def value(self, name: str, number: float) -> str:
-        """Return the text of a number that is an argument of the kernels."""
-        if name not in self._names:
-            self._names[name] = f"q{len(self.numbers)}"
-            self.numbers.append(number)
-        return self._names[name]
-
-    def _symbol(self, name: str) -> str:
-        if name == "dt":
-            return self.value("dt", self.dt)
-        if name == "t":
-            return f"(REAL(now)*{self.value('dt', self.dt)})"
-        if name in self.plan.values:
-            return self.value(f"parameter {name}", self.plan.values[name])
-        if name.startswith("random@"):
-            counter = f"np.uint32(fetch(numbers, k)), np.uint32(now), np.uint32({name[7:]})"
-            words = f"philox4({counter}, np.uint32(round_), key0, key1)"
-            return f"REAL(uniform({words}[0]))"
-        return "v_" + name.replace("@", "_")
-
-    def expression(self, e: Expression) -> str:
-        """Return the text of an expression."""
-        return Printer(self._symbol, _PLASTIC_FUNCTIONS, number)(e)
-
-    def decayed(self, trace: Trace, then: str, steps: str) -> str:
-        """Return the text of a trace `steps` steps after it had the value `then`."""
-        rate = self.value(f"rate {trace.name}", -trace.rate * self.dt)
-        if trace.rate == 0.0:
-            return then
-        factor = f"exp({rate}*REAL({steps}))"
-        if trace.rest == 0.0:
-            return f"{then}*{factor}"
-        rest = self.value(f"rest {trace.name}", trace.rest)
-        return f"{rest} + ({then} - {rest})*{factor}"
-
-    def _clip(self) -> str:
-        low = self.value("low", self.plan.bounds[0])
-        high = self.value("high", self.plan.bounds[1])
-        return f"v_w = min(max(v_w, {low}), {high})"
-
-    def _assign(self, a: Assignment) -> Lines:
-        lines = [f"v_{a.target.replace('@', '_')} = {self.expression(a.value)}"]
-        return [*lines, self._clip()] if a.target == WEIGHT else lines
-
-    def statements(self, event: str, levels: tuple[str, ...], wanted: set[str]) -> Lines:
-        """Return the statements of some levels, leaving out versions that nobody reads."""
-        kept: list[Assignment] = []
-        for a in reversed(self.plan.events[event]):
-            if a.level in levels and (a.level == "synapse" or a.target in wanted):
-                kept.append(a)
-                wanted |= symbols(a.value)
-        return [line for a in reversed(kept) for line in self._assign(a)]
-
-    def reads(self, event: str) -> set[str]:
-        """Return the names that the synapses' own statements of an event read."""
-        found = {
-            s for a in self.plan.events[event] if a.level == "synapse" for s in symbols(a.value)
-        }
-        if event == "on_pre":
-            found |= symbols(self.plan.transmit)
-        chain = set(found)
-        for a in reversed(self.plan.events[event]):
-            if a.target in chain:
-                chain |= symbols(a.value)
-        return chain
+    def random(self, number: str) -> str:
+        """Return the text of a random number of the synapse."""
+        counter = f"np.uint32(fetch(numbers, k)), np.uint32(now), np.uint32({number})"
+        return f"REAL(uniform(philox4({counter}, np.uint32(round_), key0, key1)[0]))"
 
     # ---- pieces of the loop over synapses
 
@@ -210,10 +142,7 @@ class SynapseEmitter:
     def _close_synapse(self) -> Lines:
         lines = ["store(weights, k, REAL(copysign(v_w, stored)))" if self.signed
                  else "store(weights, k, v_w)"] if self._changes_weight() else []  # fmt: skip
-        changed = {a.target for e in self.plan.events.values() for a in e} | {
-            e.name for e in self.plan.evolutions
-        }
-        return lines + [f"store(c_{s}, k, v_{s})" for s in self.plan.states if s in changed]
+        return lines + [f"store(c_{s}, k, v_{s})" for s in self.changed_states()]
 
     def _changes_weight(self) -> bool:
         return self.plan.spec.changes_weights
@@ -255,34 +184,16 @@ class SynapseEmitter:
         """Return what advances states that change between events from `as_of`."""
         if not self.evolving:
             return []
-        names = {f"{n}@0" for e in self.plan.evolutions for term in e.terms for n in term.traces}
+        names = self.evolution_reads()
         lines = [*self._pre_at(names, "as_of"), *self._post_at(names, "as_of", "p")]
         lines += self._modulator_at(names, "as_of")
         lines.append(f"elapsed = REAL({until} - as_of)")
-        lines += [f"e_{e.name} = {self._evolved(e)}" for e in self.plan.evolutions]
+        lines += [f"e_{e.name} = {self.evolved(e)}" for e in self.plan.evolutions]
         lines += [f"v_{e.name} = e_{e.name}" for e in self.plan.evolutions]
         lines.append(f"as_of = {until}")
         if any(e.name == WEIGHT for e in self.plan.evolutions):
-            lines.append(self._clip())
+            lines.append(self.clip())
         return lines
-
-    def _evolved(self, e: Evolution) -> str:
-        rates = {t.name: t.rate for ts in self.plan.traces.values() for t in ts}
-        rates |= {s.name: s.rate for s in self.plan.evolutions}
-        own = self.value(f"own rate {e.name}", -e.rate * self.dt)
-        text = f"v_{e.name}*exp({own}*elapsed)" if e.rate else f"v_{e.name}"
-        for j, term in enumerate(e.terms):
-            rate = sum(rates.get(n, 0.0) for n in term.traces)
-            factor = self.value(f"factor {e.name} {j}", term.factor * self.dt)
-            apart = self.value(f"apart {e.name} {j}", (e.rate - rate) * self.dt)
-            product = "*".join(
-                f"v_{n}_0" if n not in (*self.plan.states, WEIGHT) else f"v_{n}"
-                for n in term.traces
-            )
-            product = f"*{product}" if product else ""
-            decay = f"*exp({own}*elapsed)" if e.rate else ""
-            text += f" + {factor}{product}*elapsed{decay}*exprel({apart}*elapsed)"
-        return text
 
     def _catch_up(self, limit: str) -> Lines:
         """Return the loop over the events that reached a synapse up to the step `limit`."""
