@@ -68,14 +68,15 @@ def build_synapses(plan: Plan, layout: Layout, real: np.dtype, deterministic: bo
         "synapses, expanded on the host for engine 'gpu', need",
         "Use fewer synapses or engine='cpu'.",
     )
-    source, channel, delay, weight = _expanded(plan, layout)
+    source, channel, delay, weight, plastic = _expanded(plan, layout)
     delay_bits = max(1, int(delay.max(initial=1)).bit_length())
+    scale = _scales(plan, layout, channel, weight, deterministic)
     order = np.lexsort((channel, delay, source))
+    order = order[~plastic[order]]  # those have tables of their own, see plastic.py
     source, channel, delay, weight = (x[order] for x in (source, channel, delay, weight))
     row = np.searchsorted(source, np.arange(layout.n_sources + 1))
     wide = layout.n_channels << delay_bits > _NARROW
     words = (channel << delay_bits | delay).astype(np.uint64 if wide else np.uint32)
-    scale = _scales(plan, layout, channel, weight, deterministic)
     if deterministic:
         each = np.concatenate(
             [np.repeat(s, p.n) for s, p in zip(scale, plan.populations, strict=True)]
@@ -87,14 +88,15 @@ def build_synapses(plan: Plan, layout: Layout, real: np.dtype, deterministic: bo
 
 
 def _expanded(plan: Plan, layout: Layout) -> tuple[np.ndarray, ...]:
-    """Return source, channel, delay and weight of every synapse."""
+    """Return source, channel, delay and weight of every synapse, and whether it is plastic."""
     none = np.zeros(0, np.int64)
-    parts: list[tuple[np.ndarray, ...]] = [(none, none, none, np.zeros(0))]
+    parts: list[tuple[np.ndarray, ...]] = [(none, none, none, np.zeros(0), np.zeros(0, bool))]
     for c in plan.connections:
         e = expand(c.spec)
         first, n = layout.channel[c.post], plan.populations[c.post].n
         channel = first + e.receptor * n + e.post
-        parts.append((layout.source[c.pre] + e.pre, channel, e.delay_steps, e.weight))
+        plastic = np.full(len(e), c.plasticity is not None)
+        parts.append((layout.source[c.pre] + e.pre, channel, e.delay_steps, e.weight, plastic))
     return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
 
