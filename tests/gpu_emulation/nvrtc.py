@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 import ctypes
+import re
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+
+_KERNEL = re.compile(
+    r"Compiling entry function '(\w+)'.*?(\d+) bytes stack frame, (\d+) bytes spill stores, "
+    r"(\d+) bytes spill loads\s+ptxas info\s+: Used (\d+) registers",
+    re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a kernel takes for each thread: registers, and bytes of local memory."""
+
+    registers: int
+    stack: int
+    spilled: int
 
 
 @cache
@@ -25,6 +42,8 @@ def library() -> ctypes.CDLL | None:
 
 def assembled(source: str, architecture: str, *options: str) -> tuple[bytes, str]:
     """Return the machine code of a source, such as for ``"sm_90"``, and the compiler's messages.
+
+    NVRTC 13 contains ptxas, whose own options go through ``--ptxas-options``.
 
     Raises
     ------
@@ -50,3 +69,12 @@ def assembled(source: str, architecture: str, *options: str) -> tuple[bytes, str
         return code.raw, log.value.decode()
     finally:
         nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
+
+
+def resources(source: str, architecture: str, *options: str) -> dict[str, Resources]:
+    """Compile a source, as `assembled` does, and return what each of its kernels takes."""
+    _, log = assembled(source, architecture, "--ptxas-options=-v", *options)
+    return {
+        name: Resources(int(registers), int(stack), int(stores) + int(loads))
+        for name, stack, stores, loads, registers in _KERNEL.findall(log)
+    }
