@@ -134,3 +134,54 @@ def test_a_step_current_flows_from_its_time_on(engine):
     expected = -70.0 + (rising + 70.0) * np.exp(-np.clip(t - 3.0, 0.0, None) / 10.0)
     np.testing.assert_allclose(v[:, 1], expected, atol=1e-12)
     np.testing.assert_array_equal(v[:, 0], -70.0)
+
+
+class timed(ns.NeuronModel):
+    """A leaky neuron that notes when it spiked."""
+
+    V_m = ns.state("mV")
+    when = ns.state("ms", init=-1.0)
+    equations = "dV_m/dt = -V_m/10[ms] : mV\n dwhen/dt = -when/1000[ms] : ms"
+    receptors = {"exc": "V_m += weight"}
+    threshold = "V_m > 5[mV]"
+    reset = "V_m = 0[mV]; when = t"
+
+
+class alarm(timed):
+    threshold = "t > 4.95[ms] and t < 5.15[ms]"
+
+
+class within(timed):
+    """What is above threshold at the beginning of a step spikes after its first substep."""
+
+    method, threshold_test = "rk45", "substep"
+    equations = "dV_m/dt = 1[mV/ms]*(1 + (V_m/1[mV])**2) : mV"
+    receptors = {"exc": "V_m += weight"}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_time_in_a_reset_is_the_end_of_the_step(engine):
+    results = driven(timed(), [3.0, 7.5], 8.0, engine, states=("when",))
+    assert results.spikes["cell"].times == pytest.approx([4.0, 8.5])
+    assert at(results, "when", 4.0) == pytest.approx(4.0)
+    assert at(results, "when", 8.5) == pytest.approx(8.5)
+
+
+@pytest.mark.parametrize("method", ["rk4", "rk45"])
+@pytest.mark.parametrize("engine", ENGINES[:2])
+def test_the_time_in_a_threshold_is_the_end_of_the_step(engine, method):
+    model = type("alarm", (alarm,), {"equations": "dV_m/dt = -V_m**3/1[ms*mV*mV] : mV"})
+    for chosen in (alarm(), model(method=method)):
+        results = driven(chosen, [1.0], 0.0, engine, states=("when",))
+        assert results.spikes["cell"].times == pytest.approx([5.0, 5.1])
+        assert at(results, "when", 5.1) == pytest.approx(5.1)
+
+
+@pytest.mark.parametrize("engine", ENGINES[:2])
+def test_the_time_within_a_step_is_that_of_the_substep(engine):
+    # V = tan t in ms: it passes 5 at arctan 5 = 1.3734 and begins anew
+    results = driven(within(), [15.0], 0.0, engine, states=("when",))
+    crossed = at(results, "when", 1.4)
+    assert np.arctan(5.0) < crossed < np.arctan(5.0) + 0.02
+    assert crossed < 1.4
+    assert results.spikes["cell"].times[0] == pytest.approx(1.4)

@@ -49,7 +49,10 @@ class _EventEmitter:
         """Return all kernels."""
         return [
             *self._power(),
-            *self._kernel("event", [*self._open_tables(), *self._event()], self._open_records()),
+            *self._kernel("event",
+                [*self._open_tables(), *self.step.end_of_step(), *self._event()],
+                self._open_records(),
+            ),
             *self._kernel("settle", [*self._open_tables(), *self._open_arrays(), *self._settle()]),
             *self._kernel(
                 "advance", [*self._open_tables(), *self._advance_all()], self._open_records()
@@ -198,7 +201,7 @@ class _EventEmitter:
     def _test(self, i_reset: Lines) -> Lines:
         if self.model.spec.threshold is None:
             return []
-        test = self.step.printer(lambda s: f"x_{s}[i]")(self.model.spec.threshold)
+        test = self.step.printer(lambda s: f"x_{s}[i]", "t1")(self.model.spec.threshold)
         if self.step.held:
             test = f"{test} and until[i] < now"
         return [f"if {test}:", *indent(i_reset)]

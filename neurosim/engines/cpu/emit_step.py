@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from neurosim.engines.cpu import tableau
@@ -42,13 +42,14 @@ class StepEmitter:
         self.held = bool(model.hold) or bool(model.spec.refractory)
         self.noise_sources = sorted({k for _, k in model.full.noise} | set(model.noise))
         self.n_noise = len(self.noise_sources)
-        self.uses_time = any(
-            "t" in symbols(e)
-            for e in (*model.rhs.values(), *model.maps.values(), *self._threshold())
+        spikes = [statement.result() for statement in model.spec.reset]
+        if model.spec.threshold is not None:
+            spikes.append(model.spec.threshold)
+        self.uses_end = _name_time(spikes)
+        within = model.method == "rk45" and model.spec.threshold_test == "substep"
+        self.uses_time = _name_time((*model.rhs.values(), *model.maps.values())) or (
+            within and self.uses_end
         )
-
-    def _threshold(self) -> list[Expression]:
-        return [] if self.model.spec.threshold is None else [self.model.spec.threshold]
 
     # ---- expressions
 
@@ -112,6 +113,7 @@ class StepEmitter:
         head += ["now = np.int32(step)"]
         if self.uses_time:
             head.append(f"t0 = REAL((step - 1) * {model.dt!r})")
+        head += self.end_of_step()
         adaptive = model.method == "rk45" and bool(model.stepped)
         loop = self._adaptive() if adaptive else self._fixed()
         lines = ["ITEM = REAL(0.0).itemsize", "", "", "@cfunc(KERNEL, **OPTIONS)",
@@ -119,6 +121,10 @@ class StepEmitter:
         lines += indent([*head, "for i in range(n):", *indent(loop)])
         lines += indent(self._collect())
         return lines
+
+    def end_of_step(self) -> Lines:
+        """Return the line with the time at which thresholds are tested, where one looks at it."""
+        return [f"t1 = REAL(step * {self.model.dt!r})"] if self.uses_end else []
 
     def _load(self) -> Lines:
         lines = [f"s_{s} = x_{s}[i]" for s in self.model.states]
@@ -275,7 +281,7 @@ class StepEmitter:
         ]
         if self.model.spec.threshold is None:
             return [*lines, "flags[i] = bad"]
-        show = self.printer(lambda s: f"n_{s}")
+        show = self.printer(lambda s: f"n_{s}", "t1")
         test = show(self.model.spec.threshold)
         if self.held:
             test = f"{test} & (held == False)"
@@ -284,7 +290,7 @@ class StepEmitter:
     def reset(self, i: str = "i", step: str = "now") -> Lines:
         """Return the lines of a spike of neuron `i`: the reset and the refractory end."""
         lines: Lines = []
-        show = self.printer(lambda s: f"x_{s}[{i}]")
+        show = self.printer(lambda s: f"x_{s}[{i}]", "t1")
         for statement in self.model.spec.reset:
             lines.append(f"x_{statement.target}[{i}] = {show(statement.result())}")
         if self.model.spec.refractory is not None:
@@ -315,3 +321,7 @@ class StepEmitter:
     def _adaptive(self) -> Lines:
         """Return the loop body of the adaptive Runge-Kutta-Fehlberg 4(5) method."""
         return tableau.adaptive_lines(self)
+
+
+def _name_time(expressions: Iterable[Expression]) -> bool:
+    return any("t" in symbols(e) for e in expressions)

@@ -66,7 +66,6 @@ def adaptive_lines(emitter: StepEmitter) -> list[str]:
     lines = [
         *emitter._load(),
         *[f"n_{s} = s_{s}" for s in model.states],
-        *([] if emitter.uses_time else ["t0 = ZERO"]),
         f"sub = view(B[{layout.SUBSTEP}], n, REAL)",
         f"whole = {number(model.dt)}",
         # single precision cannot resolve a smaller error of a potential
@@ -105,9 +104,9 @@ def _substep_spike(emitter: StepEmitter) -> list[str]:
     """Return the test of the threshold within a step, as NEST's adaptive exponential models do."""
     model = emitter.model
     assert model.spec.threshold is not None
-    test = emitter.printer(lambda s: f"n_{s}")(model.spec.threshold)
+    show = emitter.printer(lambda s: f"n_{s}", "(t0 + gone)")
+    test = show(model.spec.threshold)
     lines = [f"if {test}{' and not held' if emitter.held else ''}:"]
-    show = emitter.printer(lambda s: f"n_{s}")
     body = [f"n_{s.target} = {show(s.result())}" for s in model.spec.reset]
     body.append("fired += 1")
     if model.spec.refractory is not None:

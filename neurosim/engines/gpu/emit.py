@@ -104,10 +104,10 @@ class StepEmitter:
 
     def _uses_time(self) -> bool:
         model = self.model
-        threshold = () if model.spec.threshold is None else (model.spec.threshold,)
-        return any(
-            "t" in symbols(e) for e in (*model.rhs.values(), *model.maps.values(), *threshold)
-        )
+        used = [*model.rhs.values(), *model.maps.values()]
+        if self.tests_substeps and model.spec.threshold is not None:
+            used += [model.spec.threshold, *(s.result() for s in model.spec.reset)]
+        return any("t" in symbols(e) for e in used)
 
     def printer(self, state: Callable[[str], str], time: str = "t0") -> Printer:
         """Return a printer in which states are named by `state`."""
@@ -268,8 +268,7 @@ class StepEmitter:
             f"const bool fired = {f'!held && {test}' if self.held else test};",
             "if (fired) {",
         ]
-        now = self.printer(lambda s: f"n_{s}")
-        lines += [f"  n_{s.target} = {now(s.result())};" for s in model.spec.reset]
+        lines += [f"  n_{s.target} = {show(s.result())};" for s in model.spec.reset]
         if model.spec.refractory is not None:
             steps = self.coefficient("refractory steps", model.refractory_steps)
             lines.append(f"  p.until[i] = (int)t + (int){steps};")

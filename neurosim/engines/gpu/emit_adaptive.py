@@ -82,7 +82,7 @@ def _spike(emitter: StepEmitter) -> list[str]:
     """Return the test of the threshold within a step, as NEST's adaptive exponential models do."""
     model = emitter.model
     assert model.spec.threshold is not None
-    show = emitter.printer(lambda s: f"n_{s}")
+    show = emitter.printer(lambda s: f"n_{s}", "(t0 + gone)")
     test = show(model.spec.threshold)
     lines = [f"if ({f'!held && {test}' if emitter.held else test}) {{"]
     lines += [f"  n_{s.target} = {show(s.result())};" for s in model.spec.reset]

@@ -42,10 +42,11 @@ def adaptive_step(neurons: Neurons, step: int, held: np.ndarray, current: np.nda
         neurons.substep = proposed
         h = np.where(rejected, np.maximum(shrunk, smallest), proposed)
         if model.spec.threshold_test == "substep" and model.spec.threshold is not None:
-            values = neurons.values(neurons.states, 0.0, current)
+            time = (step - 1) * model.dt + gone
+            values = neurons.values(neurons.states, time, current)
             crossed = accepted & ~held & evaluate(model.spec.threshold, values)
             before = neurons.until
-            neurons.reset(crossed, step)
+            neurons.reset(crossed, step, time)
             neurons.until = np.where(neurons.until > step, neurons.until, before)
             held |= crossed & (neurons.until > step)
             fired += crossed

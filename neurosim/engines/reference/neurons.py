@@ -155,13 +155,13 @@ class Neurons:
         values = self.values(self.states, step * model.dt, np.zeros(0))
         values |= {f"previous {s}": v for s, v in old.items()}
         fired = np.broadcast_to(evaluate(model.spec.threshold, values), (model.n,)) & ~held
-        self.reset(fired, step)
+        self.reset(fired, step, step * model.dt)
         return np.flatnonzero(fired)
 
-    def reset(self, fired: np.ndarray, step: int) -> None:
-        """Apply the reset to the neurons that fired and begin their refractory time."""
+    def reset(self, fired: np.ndarray, step: int, time: Any) -> None:
+        """Apply the reset to the neurons that fired at `time` and begin their refractory time."""
         for statement in self.model.spec.reset:
-            values = self.values(self.states, 0.0, np.zeros(0))
+            values = self.values(self.states, time, np.zeros(0))
             target = statement.target
             self.states[target] = np.where(
                 fired, evaluate(statement.result(), values), self.states[target]
