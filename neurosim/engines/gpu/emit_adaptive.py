@@ -43,7 +43,7 @@ def adaptive_lines(emitter: StepEmitter) -> list[str]:
         # single precision cannot resolve a smaller error of a potential
         f"const REAL tolerance = REAL(sizeof(REAL) == 8 ? {model.spec.tolerance!r} "
         f": {max(model.spec.tolerance, 1e-4)!r});",
-        "REAL gone = REAL(0.0), proposed = p.substep[i], h = proposed;",
+        "REAL gone = REAL(0.0), proposed = ns_substep(cell), h = proposed;",
         "bool last = false;",
         "int n_fired = 0;",
         "do {",
@@ -54,7 +54,7 @@ def adaptive_lines(emitter: StepEmitter) -> list[str]:
         *(f"  {line}" for line in attempt),
         "  h = proposed;",
         "} while (gone < whole);",
-        "p.substep[i] = proposed;",
+        "ns_substep(cell) = proposed;",
     ]
 
 
@@ -89,6 +89,6 @@ def _spike(emitter: StepEmitter) -> list[str]:
     lines.append("  n_fired++;")
     if model.spec.refractory is not None:
         steps = emitter.coefficient("refractory steps", model.refractory_steps)
-        lines += [f"  if ({steps} > REAL(0.0)) {{", f"    p.until[i] = (int)t + (int){steps};"]
+        lines += [f"  if ({steps} > REAL(0.0)) {{", f"    ns_until(cell) = (int)t + (int){steps};"]
         lines += ["    held = true;", "  }"]
     return [*lines, "}"]

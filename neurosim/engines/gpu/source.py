@@ -12,10 +12,10 @@ from neurosim.engines.gpu.structs import DENSE, GIVEN, SPARSE, declarations
 from neurosim.lower.poisson import DENSE_BLOCK
 
 _PARTS_BEFORE = ("device.cuh", "functions.cuh", "random.cuh")
-_PARTS_AFTER = ("update.cu", "drive.cu", "deliver.cu", "drivers.cu")
+_PARTS_AFTER = ("ring_cell.cuh", "update.cu", "drive.cu", "deliver.cu", "drivers.cu")
 #: A source of spikes sends as many as have reached it: generators, given spikes, parrots.
 RELAY = """\
-  return (int)ns_take(ns_slot(net, t) + p.channel + i, 1.0);
+  return (int)ns_input(cell, 0);
 """
 
 
@@ -56,11 +56,12 @@ def source_text(bodies: Sequence[str], form: Format) -> str:
     parts.append(
         "__device__ __forceinline__ void ns_fail(const Net& net, long long step, long long source);"
     )
-    head = "(const Net& net, const Population& p, long long i, long long t)"
+    head = "(const Net& net, const Population& p, Cell& cell, long long i, long long t)"
+    start = "template <class Cell>\n__device__ __forceinline__ int "
     for k, body in enumerate(bodies):
-        parts.append(f"__device__ __forceinline__ int ns_step_{k}{head} {{\n{body}}}")
-    parts.append(f"__device__ __forceinline__ int ns_step{head} {{\n  switch (p.kind) {{")
-    parts += [f"    case {k}: return ns_step_{k}(net, p, i, t);" for k in range(len(bodies))]
+        parts.append(f"{start}ns_step_{k}{head} {{\n{body}}}")
+    parts.append(f"{start}ns_step{head} {{\n  switch (p.kind) {{")
+    parts += [f"    case {k}: return ns_step_{k}(net, p, cell, i, t);" for k in range(len(bodies))]
     parts.append("  }\n  return 0;\n}")
     return "\n".join([*parts, *(_part(name) for name in _PARTS_AFTER)]) + "\n"
 

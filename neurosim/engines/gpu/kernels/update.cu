@@ -41,7 +41,8 @@ __device__ __forceinline__ void ns_update(const Net& net, long long t) {
 #endif
     const Population& p = net.populations[net.tile_population[tile]];
     const long long i = (tile - p.first_tile) * NS_TILE + threadIdx.x, source = p.source + i;
-    const int count = i < p.n ? ns_step(net, p, i, t) : 0;
+    RingCell cell = {&p, i, ns_slot(net, t) + p.channel + i};
+    const int count = i < p.n ? ns_step(net, p, cell, i, t) : 0;
     unsigned int my_item = 0, my_record = 0;
     if (count) {
       const long long length = net.row[source + 1] - net.row[source];
