@@ -74,12 +74,14 @@ class StepEmitter:
         )
 
     def body(self) -> str:
-        """Return the body of ``int step(net, p, i, t)``: the number of spikes of neuron i."""
+        """Return the body of ``int step(net, p, cell, i, t)``: the number of spikes of neuron i.
+
+        Where its states and its input lie, the functions of `cell` know (kernels/ring_cell.cuh).
+        """
         model = self.model
-        lines = ["REAL* x = p.state + i;", "ns_amount* in = ns_slot(net, t) + p.channel + i;"]
-        lines += [f"const REAL s_{s} = x[{k} * p.n];" for k, s in enumerate(model.states)]
+        lines = [f"const REAL s_{s} = ns_state(cell, {k});" for k, s in enumerate(model.states)]
         if self.held:
-            lines.append("bool held = p.until[i] >= t;")
+            lines.append("bool held = ns_until(cell) >= t;")
         if model.inject is not None:
             lines.append("const REAL injected = p.injected[i];")
         lines += [
@@ -240,7 +242,7 @@ class StepEmitter:
     def _arrivals(self) -> Lines:
         lines = []
         for k, (name, effects) in enumerate(self.model.receptors):
-            lines.append(f"REAL r{k} = ns_take(in + {k} * p.n, p.scale[{k}]);")
+            lines.append(f"REAL r{k} = ns_input(cell, {k});")
             if name in self.model.ignore:
                 lines.append(f"if (held) r{k} = REAL(0.0);")
             for s, factor in effects:
@@ -257,7 +259,7 @@ class StepEmitter:
             f"const REAL total = {' + '.join(f'n_{s}' for s in model.states)};",
             "if (total - total != REAL(0.0)) ns_fail(net, t, p.source + i);",
         ]
-        store = [f"x[{k} * p.n] = n_{s};" for k, s in enumerate(model.states)]
+        store = [f"ns_state(cell, {k}) = n_{s};" for k, s in enumerate(model.states)]
         if self.tests_substeps:
             return [*lines, *store, "return n_fired;"]
         if model.spec.threshold is None:
@@ -271,5 +273,5 @@ class StepEmitter:
         lines += [f"  n_{s.target} = {show(s.result())};" for s in model.spec.reset]
         if model.spec.refractory is not None:
             steps = self.coefficient("refractory steps", model.refractory_steps)
-            lines.append(f"  p.until[i] = (int)t + (int){steps};")
+            lines.append(f"  ns_until(cell) = (int)t + (int){steps};")
         return [*lines, "}", *store, "return fired;"]
