@@ -6,7 +6,7 @@ that no library pays for its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -27,12 +27,15 @@ class Model(NamedTuple):
         Input to the mean activity of the hidden layers.
     bare : callable or None
         ``bare(x, train)``: only the products.
+    cells : sequence of modules
+        SpikingJelly's neurons, whose backend can be chosen.
     """
 
     run: Callable[[torch.Tensor], torch.Tensor]
     parameters: list[nn.Parameter]
     rates: Callable[[torch.Tensor], list[float]] | None = None
     bare: Callable[[torch.Tensor, bool], None] | None = None
+    cells: Sequence[nn.Module] = ()
 
 
 def integrate(x: torch.Tensor) -> torch.Tensor:
@@ -222,7 +225,7 @@ def spikingjelly(case: Case) -> Model:
         functional.reset_net(net)
         return integrate(net(x))
 
-    return Model(run, list(net.parameters()), _jelly_rates(run, lifs))
+    return Model(run, list(net.parameters()), _jelly_rates(run, lifs), cells=lifs)
 
 
 def _jelly_lif() -> nn.Module:
@@ -277,7 +280,7 @@ def dcls(case: Case) -> Model:
         return integrate(x)
 
     parameters = [p for c in convs for p in (c.weight, c.P)]
-    return Model(run, parameters, _jelly_rates(run, lifs))
+    return Model(run, parameters, _jelly_rates(run, lifs), cells=lifs)
 
 
 BUILDERS: dict[str, Callable[[Case], Model]] = {

@@ -13,8 +13,6 @@ from neurosim.errors import EngineUnavailableError, NetworkSizeError
 
 #: Kernels need atomic additions of doubles (6.0) and acquire/release operations (7.0).
 _OLDEST = 70
-#: Blocks on a multiprocessor: a few hide latency, more make the grid's barrier slower.
-_BLOCKS_EACH = 4
 _INSTALL = 'Try: pip install "neurosim[gpu]" (CUDA 13) or "neurosim[gpu12]" (CUDA 12).'
 
 
@@ -80,6 +78,8 @@ class CupyDevice(Device):
 
     tile = 256
     chunk = 128
+    #: Blocks on a multiprocessor at most: a few hide latency, more make the grid's barrier slower.
+    blocks_each = 4
 
     def __init__(self, cupy: Any, number: int) -> None:
         self._cupy = cupy
@@ -194,7 +194,7 @@ class _CupyProgram(Program):
     def grid(self, n_tiles: int, *, cooperative: bool) -> Grid:
         """Return a grid that fits the device as a whole."""
         device = self._device
-        most = _BLOCKS_EACH
+        most = device.blocks_each
         if cooperative:
             if not device.is_cooperative:
                 raise EngineUnavailableError(
