@@ -12,7 +12,9 @@ from neurosim.engines.gpu.structs import DENSE, GIVEN, SPARSE, declarations
 from neurosim.lower.poisson import DENSE_BLOCK
 
 _PARTS_BEFORE = ("device.cuh", "functions.cuh", "random.cuh")
-_PARTS_AFTER = ("ring_cell.cuh", "update.cu", "drive.cu", "deliver.cu", "drivers.cu")
+_PARTS_AFTER = (
+    "ring_cell.cuh", "update.cu", "events.cuh", "drive.cu", "deliver.cu", "drivers.cu"
+)  # fmt: skip
 #: A source of spikes sends as many as have reached it: generators, given spikes, parrots.
 RELAY = """\
   return (int)ns_input(cell, 0);
@@ -51,22 +53,26 @@ def source_text(bodies: Sequence[str], form: Format) -> str:
         Body of ``ns_step`` for each kind of population.
     form : Format
     """
-    parts = [_options(form), _constants(), *(_part(name) for name in _PARTS_BEFORE)]
-    parts += ['#line 1 "structs"', declarations(), _part("ring.cuh"), '#line 1 "steps"']
-    parts.append(
-        "__device__ __forceinline__ void ns_fail(const Net& net, long long step, long long source);"
-    )
+    parts = [*common_parts(bodies, form), *(kernel_part(name) for name in _PARTS_AFTER)]
+    return "\n".join(parts) + "\n"
+
+
+def common_parts(bodies: Sequence[str], form: Format) -> list[str]:
+    """Return the beginning of every source of a network, down to the steps of its neurons."""
+    parts = [_options(form), _constants(), *(kernel_part(name) for name in _PARTS_BEFORE)]
+    parts += ['#line 1 "structs"', declarations(), kernel_part("ring.cuh")]
+    parts += [kernel_part("fail.cuh"), '#line 1 "steps"']
     head = "(const Net& net, const Population& p, Cell& cell, long long i, long long t)"
     start = "template <class Cell>\n__device__ __forceinline__ int "
     for k, body in enumerate(bodies):
         parts.append(f"{start}ns_step_{k}{head} {{\n{body}}}")
     parts.append(f"{start}ns_step{head} {{\n  switch (p.kind) {{")
     parts += [f"    case {k}: return ns_step_{k}(net, p, cell, i, t);" for k in range(len(bodies))]
-    parts.append("  }\n  return 0;\n}")
-    return "\n".join([*parts, *(_part(name) for name in _PARTS_AFTER)]) + "\n"
+    return [*parts, "  }\n  return 0;\n}"]
 
 
-def _part(name: str) -> str:
+def kernel_part(name: str) -> str:
+    """Return the text of a file of kernels."""
     text = resources.files("neurosim.engines.gpu").joinpath("kernels", name).read_text()
     return f'#line 1 "{name}"\n{text}'
 

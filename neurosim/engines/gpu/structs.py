@@ -5,8 +5,11 @@ Every field takes eight bytes (or a pair of them does), so both sides agree on w
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
+Fields = Sequence[tuple[str, str]]
 #: C type and name of each field; pointers are kept as addresses.
 _FIELDS = {
     "Item": [("long long", "begin"), ("int", "length"), ("int", "count")],
@@ -54,11 +57,23 @@ _FIELDS = {
 def _numpy_type(c_type: str) -> str:
     if c_type.endswith("*"):
         return "u8"
-    return {"long long": "i8", "unsigned long long": "u8", "int": "i4", "double": "f8"}[c_type]
+    return {
+        "long long": "i8", "unsigned long long": "u8", "int": "i4", "unsigned": "u4",
+        "double": "f8",
+    }[c_type]  # fmt: skip
+
+
+def record_type(fields: Fields) -> np.dtype:
+    """Return the NumPy type of a struct; a field may be an array, such as ``end[4]``."""
+    parts = []
+    for c_type, field in fields:
+        name, _, length = field.rstrip("]").partition("[")
+        parts.append((name, _numpy_type(c_type), (int(length),) if length else ()))
+    return np.dtype(parts)
 
 
 def _dtype(name: str) -> np.dtype:
-    return np.dtype([(field, _numpy_type(c_type)) for c_type, field in _FIELDS[name]])
+    return record_type(_FIELDS[name])
 
 
 ITEM, POPULATION, PROCESS, SAMPLE, NET = (
@@ -68,9 +83,9 @@ ITEM, POPULATION, PROCESS, SAMPLE, NET = (
 DENSE, SPARSE, GIVEN = 0, 1, 2
 
 
-def declarations() -> str:
-    """Return the structs as C source."""
+def declarations(structs: Mapping[str, Fields] = _FIELDS) -> str:
+    """Return structs as C source: by default those that all kernels know."""
     lines = []
-    for name, fields in _FIELDS.items():
+    for name, fields in structs.items():
         lines += [f"struct {name} {{", *(f"  {c} {field};" for c, field in fields), "};"]
     return "\n".join(lines)

@@ -8,11 +8,6 @@
 //   items[]    what is to be delivered: pieces of rows, n_items[t & 1] of them
 //   records[]  source, step, count of the spikes that are recorded
 
-// Note the first step (and in it the first source) at which a state was no number.
-__device__ __forceinline__ void ns_fail(const Net& net, long long step, long long source) {
-  atomicMin(net.failure, ((unsigned long long)step << 32) | (unsigned long long)source);
-}
-
 __device__ __forceinline__ void ns_emit(const Net& net, long long source, int count,
                                         unsigned long long place) {
   const long long end = net.row[source + 1];
