@@ -19,7 +19,12 @@
 // Kernels declare shared memory and the grid's barrier by these two names; see device.cuh.
 #define NS_SHARED(T, name, n) \
   T* const name = static_cast<T*>(cuemu::shared_array(__COUNTER__, sizeof(T) * (n)))
-#define NS_GRID_SYNC() cuemu::sync_grid(__LINE__)
+#define NS_DYNAMIC_SHARED(name) \
+  unsigned char* const name = \
+      static_cast<unsigned char*>(cuemu::shared_array(__COUNTER__, cuemu::dynamic_bytes))
+#define NS_GRID_SYNC() (cuemu::arrive_grid(__LINE__), cuemu::wait_grid(__LINE__))
+#define NS_GRID_ARRIVE() (cuemu::arrive_grid(__LINE__), 0u)
+#define NS_GRID_WAIT(token) ((void)(token), cuemu::wait_grid(__LINE__))
 
 #define __syncthreads() ((void)cuemu::sync_block(0, cuemu::kAny, __LINE__))
 #define __syncthreads_or(v) cuemu::sync_block(v, cuemu::kAny, __LINE__)

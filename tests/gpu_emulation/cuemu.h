@@ -51,12 +51,18 @@ static inline int sync_block(int value, Vote vote, unsigned line) {
   return blocks[current->block].result;
 }
 
-// The barrier of the whole grid; all blocks are resident.
-static inline void sync_grid(unsigned line) {
-  Quiet quiet;
+// The barrier of the whole grid in two halves; all blocks are resident. What a thread does between
+// the halves is not ordered before what others do behind the barrier.
+static inline void arrive_grid(unsigned line) {
   if (!cooperative) stop("a grid barrier in a launch that is not cooperative", line);
+  sync_block(0, kAny, line);
+  Quiet quiet;
+  release(grid_tags.now());
+}
+
+static inline void wait_grid(unsigned line) {
+  Quiet quiet;
   void* tag = grid_tags.now();
-  release(tag);
   current->state = kAtGrid;
   current->line = line;
   if (++grid_waiting == grid_live) release_grid();
@@ -226,7 +232,8 @@ static void unpack(void (*f)(A...), void** a) {
 
 #define CUEMU_EXPORT(name)                                                                     \
   extern "C" int cuemu_launch_##name(const unsigned* g, const unsigned* b, void** arguments,   \
-                                     int is_cooperative, uint64_t seed) {                      \
+                                     int is_cooperative, uint64_t seed, size_t shared) {       \
+    cuemu::dynamic_bytes = shared;                                                             \
     cuemu::kernel = [](void** a) { cuemu::unpack(name, a); };                                  \
     cuemu::kernel_arguments = arguments;                                                       \
     return cuemu::run(dim3(g[0], g[1], g[2]), dim3(b[0], b[1], b[2]), is_cooperative, seed);   \

@@ -70,6 +70,9 @@ class EmulatedProgram(Program):
     def grid(self, n_tiles: int, *, cooperative: bool) -> Grid:
         return Grid(self._device.blocks, self._device.tile, self._device.chunk)
 
+    def admit(self, kernel: str, grid: Grid) -> bool:
+        return True
+
     def launch(
         self, kernel: str, grid: Grid, arguments: Sequence[Any], *, cooperative: bool = False
     ) -> None:
@@ -81,7 +84,7 @@ class EmulatedProgram(Program):
         seed = self._device.seed and self._device.seed + self._device.launches
         result = launch(
             three(grid.blocks, 1, 1), three(grid.tile, 1, 1), pointers, int(cooperative),
-            ctypes.c_uint64(seed),
+            ctypes.c_uint64(seed), ctypes.c_size_t(grid.shared),
         )  # fmt: skip
         if result:
             raise RuntimeError(f"cuemu: kernel {kernel} failed ({result}); see stderr")
@@ -108,12 +111,12 @@ class EmulatedDevice(Device):
     def __init__(
         self, seed: int = 0, *, blocks: int = 3, tile: int = 64, chunk: int = 32,
         sanitizer: str | None = None, memory: int = 1 << 30, flags: Sequence[str] = (),
-        is_cooperative: bool = True,
+        is_cooperative: bool = True, shared: int = 227 << 10,
     ) -> None:  # fmt: skip
         self.seed, self.blocks, self.tile, self.chunk = seed, blocks, tile, chunk
         self.sanitizer, self.memory, self.flags = sanitizer, memory, tuple(flags)
         self.launches = 0
-        self._is_cooperative = is_cooperative
+        self._is_cooperative, self._shared = is_cooperative, shared
 
     def describe(self) -> str:
         return "the emulator"
@@ -124,6 +127,14 @@ class EmulatedDevice(Device):
     @property
     def is_cooperative(self) -> bool:
         return self._is_cooperative
+
+    @property
+    def multiprocessors(self) -> int:
+        return self.blocks
+
+    @property
+    def shared_bytes(self) -> int:
+        return self._shared
 
     def to_device(self, values: np.ndarray) -> np.ndarray:
         return np.array(values).reshape(-1)

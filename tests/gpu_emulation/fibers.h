@@ -97,6 +97,7 @@ static std::vector<Stack> stacks;
 static std::vector<unsigned> ready;
 static unsigned grid_live, grid_waiting, colour;
 static bool cooperative;
+static size_t dynamic_bytes;
 static uint64_t random_state;
 static Tags grid_tags;
 static char start_tag, end_tag;

@@ -118,6 +118,11 @@ class CupyDevice(Device):
         """Number of multiprocessors."""
         return int(self._properties["multiProcessorCount"])
 
+    @property
+    def shared_bytes(self) -> int:
+        """Most shared memory that a block can have."""
+        return int(self.device.attributes["MaxSharedMemoryPerBlockOptin"])
+
     def to_device(self, values: np.ndarray) -> Any:
         """Return a copy of an array on the device, as bytes."""
         flat = np.ascontiguousarray(values).reshape(-1)
@@ -208,13 +213,22 @@ class _CupyProgram(Program):
         blocks = max(1, min(most * device.multiprocessors, max(n_tiles, device.multiprocessors)))
         return Grid(blocks, device.tile, device.chunk)
 
+    def admit(self, kernel: str, grid: Grid) -> bool:
+        """Allow a kernel the shared memory of a grid; return whether all blocks fit at once."""
+        device = self._device
+        with device.device:
+            self._module.get_function(kernel).max_dynamic_shared_size_bytes = grid.shared
+            occupancy = self._cupy.cuda.driver.occupancyMaxActiveBlocksPerMultiprocessor
+            resident = occupancy(self._kernel(kernel).ptr, grid.tile, grid.shared)
+        return int(resident) * device.multiprocessors >= grid.blocks
+
     def launch(
         self, kernel: str, grid: Grid, arguments: Sequence[Any], *, cooperative: bool = False
     ) -> None:
         """Launch a kernel on the device's stream."""
         with self._device.device, self._device.stream:
             self._kernel(kernel)(
-                (grid.blocks,), (grid.tile,), tuple(arguments),
+                (grid.blocks,), (grid.tile,), tuple(arguments), shared_mem=grid.shared,
                 enable_cooperative_groups=cooperative,
             )  # fmt: skip
 

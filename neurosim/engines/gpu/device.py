@@ -21,11 +21,14 @@ class Grid:
         Threads of a block.
     chunk : int
         Synapses of a work item of the delivery.
+    shared : int
+        Bytes of shared memory of a block, besides what kernels declare.
     """
 
     blocks: int
     tile: int
     chunk: int
+    shared: int = 0
 
 
 class Program(ABC):
@@ -40,6 +43,10 @@ class Program(ABC):
         EngineUnavailableError
             If the device cannot launch cooperatively, and `cooperative`.
         """
+
+    @abstractmethod
+    def admit(self, kernel: str, grid: Grid) -> bool:
+        """Allow a kernel the shared memory of a grid; return whether all blocks fit at once."""
 
     @abstractmethod
     def launch(
@@ -76,6 +83,16 @@ class Device(ABC):
     @abstractmethod
     def is_cooperative(self) -> bool:
         """Whether launches can be cooperative."""
+
+    @property
+    @abstractmethod
+    def multiprocessors(self) -> int:
+        """Number of multiprocessors."""
+
+    @property
+    @abstractmethod
+    def shared_bytes(self) -> int:
+        """Most shared memory that a block can have; a multiprocessor has 1024 bytes more."""
 
     @abstractmethod
     def to_device(self, values: np.ndarray) -> Any:
