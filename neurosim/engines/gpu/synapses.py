@@ -11,9 +11,8 @@ from neurosim.lower.connectivity import count_estimate
 from neurosim.lower.expand import expand
 from neurosim.lower.memory import require_memory
 from neurosim.lower.plan import Plan
+from neurosim.lower.quantize import units
 
-#: Bits of the largest weight of a channel with deterministic sums.
-_BITS = 30
 #: Words up to which a synapse takes 32 bits.
 _NARROW = 2**32
 #: Bytes that a synapse takes while it is drawn and sorted with NumPy.
@@ -103,23 +102,15 @@ def _expanded(plan: Plan, layout: Layout) -> tuple[np.ndarray, ...]:
 def _scales(
     plan: Plan, layout: Layout, channel: np.ndarray, weight: np.ndarray, deterministic: bool
 ) -> tuple[np.ndarray, ...]:
-    """Return the scales of each population: 2**-30 of the power of two above its largest weight.
-
-    Spikes that a source repeats are whole numbers.
-    """
-    scales = []
+    """Return the scales of each population: the units of its weights, else 1."""
+    if not deterministic:
+        return tuple(np.ones(rows) for rows in layout.rows)
+    largest = []
     for p in plan.populations:
-        scale = np.ones(layout.rows[p.index])
-        if deterministic and p.model is not None:
-            for r in range(scale.size):
-                first = layout.channel[p.index] + r * p.n
-                mine = weight[(channel >= first) & (channel < first + p.n)]
-                inputs = [
-                    abs(i.weight)
-                    for i in plan.inputs
-                    if i.population == p.index and i.receptor == r
-                ]
-                largest = max([np.abs(mine).max(initial=0.0), *inputs])
-                scale[r] = 2.0 ** (int(np.frexp(largest)[1]) - _BITS) if largest else 1.0
-        scales.append(scale)
-    return tuple(scales)
+        first = layout.channel[p.index]
+        most = [
+            np.abs(weight[(channel >= first + r * p.n) & (channel < first + (r + 1) * p.n)])
+            for r in range(layout.rows[p.index])
+        ]
+        largest.append(np.array([w.max(initial=0.0) for w in most]))
+    return units(plan, largest)
