@@ -22,6 +22,7 @@ from neurosim.lower.poisson import PoissonProcess, poisson_process
 from neurosim.lower.records import checked_records
 from neurosim.lower.signals import SignalPlan, lower_signals
 from neurosim.lower.third_factor import listed
+from neurosim.models.after_spike import check_reset
 from neurosim.models.base import NeuronModel, check_values
 from neurosim.models.sources import inhomogeneous_poisson, parrot, poisson, spike_source
 from neurosim.network import NoiseCurrent, Spikes, StepCurrent, Weights
@@ -179,6 +180,8 @@ def coherent_values(population: Any, seed: int) -> dict[str, Any]:
                 "give one value, or one a member."
             )
         values[name] = drawn * declared.parsed_unit.scale
+    if isinstance(model, NeuronModel):
+        check_reset(model.spec, values, f"{model.name} of population {population.name!r}")
     return values
 
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from neurosim.errors import ModelError, ParameterError, ParameterWarning, unknown_name
+from neurosim.models.after_spike import check_reset
 from neurosim.models.declare import Parameter, Refractory, State
 from neurosim.models.spec import METHODS, ModelSpec, SpecBuilder
 from neurosim.units import magnitude
@@ -146,7 +147,7 @@ class NeuronModel(Model):
     Raises
     ------
     ParameterError
-        For a value out of bounds or not finite.
+        For a value out of bounds or not finite, or a reset that does not lead below the threshold.
     UnknownNameError
         For a parameter that the model does not have.
 
@@ -185,6 +186,9 @@ class NeuronModel(Model):
         if method is not None and method not in METHODS:
             raise ModelError(f"{self.name}: method {method!r} is not one of {', '.join(METHODS)}.")
         self.method = method or self.spec.method
+        known = {k: v for k, v in self.values.items() if not hasattr(v, "draw")}
+        scales = {k: self.parameters[k].parsed_unit.scale for k in known}
+        check_reset(self.spec, {k: v * scales[k] for k, v in known.items()}, self.name)
 
     def replace(self, **values: Any) -> Any:
         """Return a copy with some parameters (or the method) changed."""

@@ -448,7 +448,8 @@ def test_noise_current_and_the_options_of_a_grid_are_refused():
 
 
 def test_a_neuron_that_never_stops_spiking_is_an_error():
-    net, _ = one_cell(m.iaf_psc_exp(V_reset=-50.0, t_ref=0.0, I_e=1000.0))
+    stays = type("stays", (m.iaf_psc_exp,), {"reset": "V_m -= 0[mV]"})
+    net, _ = one_cell(stays(t_ref=0.0, I_e=1000.0))
     with pytest.raises(SimulationError, match="neuron 0 of population 'cell' spikes without end"):
         run(net, 100.0)
 

@@ -376,3 +376,36 @@ assert not hidden, hidden
 assert models.iaf_cond_exp_adaptive().name == "iaf_cond_exp_adaptive"
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+ABOVE = [
+    (lambda m: m.iaf_psc_exp(V_reset=-50.0),
+     "iaf_psc_exp: V_reset = -50 mV, V_th = -55 mV: the reset 'V_m = V_reset' does not end below "
+     "the threshold 'V_m >= V_th', so each spike would be followed by another without end."),
+    (lambda m: m.iaf_cond_exp(V_th=np.array([-55.0, -60.0])), "(neuron 1, 1 of 2)"),
+    (lambda m: m.aeif_cond_exp(V_reset=0.0), "V_peak = 0 mV, V_reset = 0 mV"),
+    (lambda m: m.aeif_cond_exp(V_reset=-50.0, Delta_T=0.0), "V_th = -50.4 mV"),
+    (lambda m: m.iaf_cond_alpha_mc(V_reset=-50.0), "iaf_cond_alpha_mc: V_reset = -50 mV"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "message"), ABOVE)
+def test_a_reset_above_the_threshold_is_refused(make, message):
+    with pytest.raises(ParameterError) as caught:
+        make(ns.models)
+    assert message in str(caught.value)
+
+
+def test_a_drawn_reset_above_the_threshold_is_refused():
+    net = ns.Network()
+    net.population(50, ns.models.iaf_psc_exp(V_th=ns.Uniform(-75.0, -65.0)), name="cells")
+    for options in ({"engine": "reference"}, {"dt": None}):
+        with pytest.raises(ParameterError, match="iaf_psc_exp of population 'cells': V_reset = -7"):
+            ns.Simulation(net, **options)
+
+
+def test_resets_that_depend_on_the_past_are_free():
+    ns.models.izhikevich(c=29.9)
+    ns.models.glif5_psc(V_reset=0.0)
+    ns.models.iaf_cond_exp_adaptive(V_reset=-50.0)  # its threshold rises until it is silent
+    ns.models.hh_psc_alpha()
