@@ -10,6 +10,7 @@ import numpy as np
 
 from neurosim.engines.base import Runner
 from neurosim.io.spike_writer import SpikeWriter
+from neurosim.lower.connectivity import count_estimate
 from neurosim.lower.continuous import ContinuousPlan
 from neurosim.lower.memory import require_memory
 from neurosim.lower.plan import Plan
@@ -39,19 +40,27 @@ class Recorder:
         self._writers: dict[str, SpikeWriter] = {}
 
     def check_memory(self, stop: float) -> None:
-        """Raise NetworkSizeError if the states recorded until `stop` [ms] need too much memory."""
+        """Raise NetworkSizeError if what is recorded until `stop` [ms] needs too much memory."""
         needed = {}
+        specs = {c.name: c.spec for c in self._plan.connections}
+        for k, item in enumerate(self._plan.weights):
+            name = item.projection.name
+            if self._is_plastic(name):
+                samples = stop / item.interval - sum(len(v) for v in self.weights[k])
+                each = 8 * count_estimate(specs[name])[0]
+                needed[f"weights of projection {name!r}"] = 2 * each * max(samples, 0.0)
         for k, record in enumerate(self._plan.states):
             samples = stop / (record.every * record.step) - sum(len(v) for v in self.states[k])
             each = 8 * len(record.names) * record.ids.size
             # twice: they are put together from pieces in the end
-            needed[self._names[record.population]] = 2 * each * max(samples, 0.0)
+            label = f"states of population {self._names[record.population]!r}"
+            needed[label] = 2 * each * max(samples, 0.0)
         if needed:
             largest = max(needed, key=lambda name: needed[name])
             require_memory(
                 sum(needed.values()),
-                f"run: the states to record (most of them of population {largest!r}) need",
-                "Record fewer neurons or states, at longer intervals, or a shorter run.",
+                f"run: what is to be recorded (most of it the {largest}) needs",
+                "Record fewer neurons, states or weights, at longer intervals, or a shorter run.",
             )
 
     def collect(self, runner: Runner) -> None:

@@ -145,7 +145,7 @@ class Simulation:
         ParameterError
             If `duration` is negative, not finite or not a multiple of dt.
         NetworkSizeError
-            If the states to record until then need more memory than there is.
+            If what is to be recorded until then needs more memory than there is.
         SimulationError
             If a state stops being a number.
         KeyboardInterrupt

@@ -301,7 +301,10 @@ def test_a_network_that_does_not_fit_is_refused_before_it_is_built(monkeypatch):
     big = network(10_000, ns.FixedIndegree(500), weight=ns.Normal(1.0, 0.1))
     for engine, bytes_each in (("cpu", 12), ("reference", 160)):
         gib = 5e6 * bytes_each / 2**20
-        with pytest.raises(NetworkSizeError, match=r"synapses.*but 10\.0 MiB of memory") as error:
+        with pytest.raises(
+            NetworkSizeError,
+            match=r"synapses.*'cells->cells' alone has about 5000000.*but 10\.0 MiB of memory",
+        ) as error:
             ns.Simulation(big, engine=engine)
         assert f"{gib:.1f} MiB" in str(error.value) or f"{gib / 1024:.1f} GiB" in str(error.value)
     long = network(1000, ns.OneToOne(), delay=1000.0)
@@ -324,13 +327,31 @@ def test_recordings_that_do_not_fit_are_refused_before_the_run(monkeypatch):
         sim.run(1.0)
         monkeypatch.setattr(neurosim.lower.memory, "available_bytes", lambda: 10 * 2**20)
         with pytest.raises(
-            NetworkSizeError, match=r"'cells'\) need about 15\.3 MiB, but 10\.0 MiB"
+            NetworkSizeError,
+            match=r"states of population 'cells'\) needs about 15\.3 MiB, but 10\.0 MiB",
         ):
             sim.run(100.0)
         assert sim.time == 1.0
         sim.run(60.0)  # 9.2 MiB
         assert sim.results.traces["cells"].t.size == 610
         monkeypatch.undo()
+
+
+def test_weights_that_do_not_fit_are_refused_before_the_run(monkeypatch):
+    net = ns.Network()
+    cells = net.population(100, lif(), name="cells")
+    plastic = net.connect(cells, cells, synapse=ns.models.stdp(), name="plastic")
+    net.connect(cells, cells, name="static")  # its weights are kept once
+    record = [ns.Weights(plastic, interval=1.0), ns.Weights(net.projections["static"], 1.0)]
+    sim = ns.Simulation(net, record=record)
+    sim.run(5.0)
+    monkeypatch.setattr(neurosim.lower.memory, "available_bytes", lambda: 10 * 2**20)
+    # 10,000 synapses, 8 bytes, twice: 0.153 MiB a sample
+    with pytest.raises(NetworkSizeError, match=r"weights of projection 'plastic'\) needs about 15"):
+        sim.run(100.0)
+    assert sim.time == 5.0
+    sim.run(50.0)
+    assert sim.results.weights["plastic"].values.shape == (55, 10_000)
 
 
 def test_a_delay_that_does_not_fit_its_bits():

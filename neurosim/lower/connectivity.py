@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -264,6 +265,20 @@ def short_delay_error(
         f"even when rounded (smallest {smallest:.3g}, first from {pre} to {post}). Raise them, "
         f"for instance with low={spec.dt:g} in Normal(...), or lower dt."
     )
+
+
+def largest_projection(connections: Sequence[Any]) -> str:
+    """Return words on the projection with most synapses, for messages about memory.
+
+    Parameters
+    ----------
+    connections : sequence of ConnectionPlan
+    """
+    sizes = {c.name: count_estimate(c.spec)[0] for c in connections}
+    name = max(sizes, key=lambda key: sizes[key], default=None)
+    if name is None:
+        return "there are none"
+    return f"projection {name!r} alone has about {sizes[name]:.0f}"
 
 
 def count_estimate(spec: ConnectionSpec) -> tuple[float, int]:

@@ -14,7 +14,7 @@ from neurosim.engines.cpu.kernels.order import sort_by_delay
 from neurosim.engines.cpu.partition import Partition
 from neurosim.engines.cpu.storage import Layout, ThreadSynapses
 from neurosim.engines.cpu.tables import as_weights
-from neurosim.lower.connectivity import count_estimate
+from neurosim.lower.connectivity import count_estimate, largest_projection
 from neurosim.lower.memory import gib, require_memory
 from neurosim.lower.plan import ConnectionPlan, Plan
 
@@ -39,7 +39,8 @@ def check_memory(plan: Plan, parts: Partition, itemsize: int) -> None:
     rows = sum(8 * (plan.populations[c.pre].n + 1) * parts.threads for c in plan.connections)
     require_memory(
         synapses + neurons + rows,
-        f"the network needs (with {gib(int(synapses))} for synapses)",
+        f"the network needs (with {gib(int(synapses))} for synapses; "
+        f"{largest_projection(plan.connections)})",
         "Use precision='float32', one weight for each projection, fewer synapses, or a larger "
         "machine.",
     )

@@ -14,7 +14,7 @@ from neurosim.engines.reference.neurons import Neurons
 from neurosim.engines.reference.plasticity import PlasticSynapses
 from neurosim.engines.reference.sources import given_counts, poisson_counts
 from neurosim.errors import SimulationError
-from neurosim.lower.connectivity import Edges, count_estimate
+from neurosim.lower.connectivity import Edges, count_estimate, largest_projection
 from neurosim.lower.expand import expand
 from neurosim.lower.injection import injected
 from neurosim.lower.memory import require_memory
@@ -43,7 +43,8 @@ class _Connection:
 def _check_synapses(plan: Plan) -> None:
     require_memory(
         _SYNAPSE_BYTES * sum(count_estimate(c.spec)[0] for c in plan.connections),
-        "synapses, expanded for the reference engine, need",
+        f"synapses ({largest_projection(plan.connections)}), expanded for the reference engine, "
+        "need",
         "Use engine='cpu' or fewer synapses.",
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from neurosim.engines.cpu.continuous.kernels import layout as L
 from neurosim.errors import NetworkSizeError
-from neurosim.lower.connectivity import count_estimate
+from neurosim.lower.connectivity import count_estimate, largest_projection
 from neurosim.lower.continuous import ContinuousPlan, ContinuousPopulation, Trains
 from neurosim.lower.expand import expand
 from neurosim.lower.flow import NEVER, Flow
@@ -27,9 +27,9 @@ def check_memory(plan: ContinuousPlan) -> None:
     available = available_bytes()
     if available is not None and needed > available:
         raise NetworkSizeError(
-            f"building the synapses in continuous time needs about {gib(needed)}, but "
-            f"{gib(available)} of memory are available. Use a step, such as dt=0.1 (4 to 12 bytes "
-            "a synapse), fewer synapses, or a larger machine."
+            f"building the synapses in continuous time ({largest_projection(plan.connections)}) "
+            f"needs about {gib(needed)}, but {gib(available)} of memory are available. Use a step, "
+            "such as dt=0.1 (4 to 12 bytes a synapse), fewer synapses, or a larger machine."
         )
 
 
