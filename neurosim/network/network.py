@@ -354,8 +354,8 @@ class Network(TripartiteConnections, SegmentedCells):
     def __repr__(self) -> str:
         neurons = sum(p.n for p in self._populations.values())
         return (
-            f"Network({len(self._populations)} populations with {neurons} members, "
-            f"{len(self._projections)} projections)"
+            f"Network({_counted(len(self._populations), 'population')} with "
+            f"{_counted(neurons, 'member')}, {_counted(len(self._projections), 'projection')})"
         )
 
     def _repr_html_(self) -> str:
@@ -388,6 +388,10 @@ def _check_member_values(model: Any, n: int, name: str) -> None:
             f"{model.name}.ids for population {name!r}: id {wrong} is out of range; ids are "
             f"0 ... {n - 1}. Make the population larger or drop the spike."
         )
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _cell(value: Any) -> str:

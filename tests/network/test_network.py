@@ -279,3 +279,11 @@ def test_html_shows_and_escapes(net):
     page = net._repr_html_()
     assert "exc-&gt;inh" in page
     assert "FixedProbability(p=0.1" in page
+
+
+def test_repr_counts_in_words():
+    net = Network()
+    assert repr(net) == "Network(0 populations with 0 members, 0 projections)"
+    cell = net.population(1, models.iaf_psc_exp(), name="cell")
+    net.connect(cell, cell)
+    assert repr(net) == "Network(1 population with 1 member, 1 projection)"
