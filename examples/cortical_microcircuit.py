@@ -99,7 +99,7 @@ def draw(spikes: dict[str, ns.SpikeTrains], circuit: Microcircuit, title: str) -
     ns.plot.raster(shown, ax=ax, order=order, bin=5.0, max_points=10_000_000)
     ax.set_title(f"one of {every} neurons" if every > 1 else "all neurons", fontsize=10)
     ax.set_ylabel("")
-    colors = [ns.plot.PALETTE[k % len(ns.plot.PALETTE)] for k in range(8)]
+    colors = ns.plot.PALETTE
     place = np.arange(8)
     ax = figure.add_subplot(grid[0, 1])
     ax.bar(place, [trains.rate() for trains in spikes.values()], color=colors, label="here")

@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 from neurosim.errors import ParameterError
 from neurosim.results.spike_trains import SpikeTrains
 
-# Okabe & Ito's colours, told apart by colour-blind people; their yellow is left out, as thin
+# Okabe & Ito's colours, told apart by colour-blind people; brown stands for their yellow, as thin
 # marks in it cannot be seen on white.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7A4A1E")
 
 Populations: TypeAlias = SpikeTrains | Mapping[str, SpikeTrains] | Iterable[SpikeTrains]
 
@@ -25,7 +25,7 @@ def populations_of(spikes: Populations) -> list[tuple[str, SpikeTrains]]:
 
 
 def color(k: int) -> str:
-    """Return the k-th colour; after seven they begin again."""
+    """Return the k-th colour; after eight they begin again."""
     return PALETTE[k % len(PALETTE)]
 
 

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from neurosim import plot
@@ -231,3 +232,24 @@ def test_pyplot_is_never_loaded():
 def test_figures_of_training_are_public():
     assert {"training", "confusion_matrix"} <= set(plot.__all__)
     assert drawn(plot.confusion_matrix([[3, 1], [0, 4]]))
+
+
+#: What lacks of one kind of cone make of linear RGB (Machado et al. 2009, severity 1).
+SIGHT = {
+    "all cones": np.eye(3),
+    "deuteranopia": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    "protanopia": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+}
+
+
+@pytest.mark.parametrize("sight", SIGHT)
+def test_eight_colours_can_be_told_apart(sight):
+    rgb = np.array([to_rgb(c) for c in plot.PALETTE])
+    rgb = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    rgb = np.clip(rgb @ np.transpose(SIGHT[sight]), 0.0, 1.0)
+    xyz = rgb @ np.transpose([[0.434, 0.376, 0.190], [0.213, 0.715, 0.072], [0.018, 0.109, 0.873]])
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    lab = np.stack([116 * f[:, 1], 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=1)
+    apart = np.linalg.norm(lab[:, None] - lab, axis=2)[~np.eye(len(lab), dtype=bool)]
+    assert len(lab) == 8
+    assert apart.min() > 15.0  # a difference of 2.3 is just noticeable
