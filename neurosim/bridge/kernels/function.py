@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.autograd.function import once_differentiable
 
+from neurosim.bridge.cuda import launcher
 from neurosim.bridge.kernels import buffers
 from neurosim.bridge.kernels.emit import Variant, emit_backward, emit_forward
 from neurosim.bridge.kernels.step import Program, Step, lower
@@ -89,7 +90,7 @@ class Fused:
         Parameters
         ----------
         inputs : mapping of str to [T, M] tensor
-            float32 or float64, on the CPU.
+            float32 or float64, on the CPU; what a GPU takes says `cuda.function.run`.
         parameters : mapping of str to tensor
             One value, or [N] with N a divisor of M, repeated.
         states : mapping of str to [M] tensor
@@ -101,6 +102,11 @@ class Fused:
             After the last step.
         """
         step = self.step
+        device = launcher.launcher_for(inputs[step.inputs[0]].device)
+        if device is not None:
+            from neurosim.bridge.cuda.function import run
+
+            return run(device, self, inputs, parameters, states)
         flat = (
             *(inputs[n] for n in step.inputs),
             *(parameters[p].reshape(-1) for p in step.parameters),

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from neurosim.bridge.cuda import launcher
+from neurosim.bridge.cuda.source import FORMATS, computed_in
 from neurosim.bridge.eager import eager_only
 from neurosim.bridge.kernels.function import Fused, Tensors
 from neurosim.bridge.kernels.step import Step, loop
@@ -176,7 +178,7 @@ class Neuron(Layer):
         like = inputs[step.inputs[0]]
         with torch.autocast(like.device.type, enabled=False):
             given = self.coefficients() | dict(extra or {})
-            coefficients = {n: self._expanded(n, v.to(like), like.shape[2:])
+            coefficients = {n: self._expanded(n, _as_computed(v, like), like.shape[2:])
                             for n, v in given.items()}  # fmt: skip
         return Ready(inputs, coefficients, self._start(step, state, like))
 
@@ -239,7 +241,7 @@ class Neuron(Layer):
         first = next(iter(given.values()))
         for value in given.values():
             self._check(value, first.shape)
-        dtype = torch.float64 if first.dtype == torch.float64 else torch.float32
+        dtype = first.dtype if self._reads(first) else computed_in(first.dtype)
         zero = None if len(given) == len(names) else torch.zeros_like(first, dtype=dtype)
         inputs = {
             inner: given[name].to(dtype) if name in given else zero
@@ -250,6 +252,11 @@ class Neuron(Layer):
                 first.shape, generator=self.generator, dtype=dtype, device=first.device
             )
         return inputs  # type: ignore[return-value]
+
+    def _reads(self, x: torch.Tensor) -> bool:
+        """Whether kernels read the type of an input as it is."""
+        fuses = isinstance(self.spike_grad, Surrogate) and x.dtype in FORMATS
+        return fuses and launcher.launcher_for(x.device) is not None
 
     def _check(self, x: Any, shape: torch.Size) -> None:
         needed = f"[T, B, {', '.join(map(str, self.shape or ('...',)))}]"
@@ -285,14 +292,14 @@ class Neuron(Layer):
         }
 
     def fitted(self, name: str, value: Any, like: torch.Tensor) -> torch.Tensor:
-        """Return a state with the type of an input [T, B, *shape] and the shape [B, *shape].
+        """Return a state in the precision of an input [T, B, *shape] and the shape [B, *shape].
 
         Raises
         ------
         ParameterError
             If its shape does not fit.
         """
-        value = torch.as_tensor(value).to(like)
+        value = _as_computed(torch.as_tensor(value), like)
         try:
             fitted: torch.Tensor = value.expand(like.shape[1:])
         except RuntimeError as error:
@@ -345,7 +352,8 @@ def _run(
 ) -> tuple[Tensors, dict[str, torch.Tensor]]:
     """Run a step by kernel where that can be, else in plain PyTorch."""
     like = inputs[step.inputs[0]]
-    if not isinstance(spike_grad, Surrogate) or like.device.type != "cpu":
+    has_kernels = like.device.type == "cpu" or launcher.launcher_for(like.device) is not None
+    if not isinstance(spike_grad, Surrogate) or not has_kernels:
         fire = spike_grad if step.strict or not isinstance(spike_grad, Surrogate) else (
             spike_grad.at_or_above)  # fmt: skip
         return loop(step, fire, inputs, coefficients, states)
@@ -357,6 +365,11 @@ def _run(
     )
     shape = (n_steps, *size)
     return tuple(o.reshape(shape) for o in outputs), {s: v.reshape(size) for s, v in final.items()}
+
+
+def _as_computed(value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Return a parameter or state on the device of an input, in the precision to compute in."""
+    return value.to(like.device, computed_in(like.dtype))
 
 
 def clamped(value: torch.Tensor) -> torch.Tensor:
