@@ -14,7 +14,14 @@ architecture, neurons, times and weights, and its power-law rule with a target t
 inhibition is stronger, so that one neuron wins at a time; delays are one step; faint images are
 shown with higher rates, and all rates are raised together when the neurons become too quiet (there:
 for one image, which is shown again), so that hundreds of images run without Python in between. With
-more than 100 neurons thresholds rise faster, so that they settle within as many images.
+more than 100 neurons thresholds rise faster, so that they settle within as many images; they decay
+within 25 minutes (there: 3 hours), as they would otherwise rise towards the reversal potential,
+where nothing can fire any more, before 10,000 images were seen.
+
+Found with seed 1, each image shown once: 83.0 % of 2,000 test images with 100 neurons after 10,000
+images (the default), 83.4 % of 5,000 with 400 neurons after 25,000. The larger layer does no better
+because 181 of its neurons come to stand for the digit 1, whose few pixels take the largest weights,
+and those hardly change any more.
 
 MNIST is read from --mnist DIR; ``--patterns bars`` needs no data: ten classes of bars.
 """
@@ -60,7 +67,7 @@ class digit_neuron(ns.NeuronModel):
     tau_syn_ex = ns.param(1.0, "ms", gt=0)
     tau_syn_in = ns.param(2.0, "ms", gt=0)
     theta_plus = ns.param(0.05, "mV", ge=0, doc="rise of the threshold at a spike")
-    tau_theta = ns.param(1e7, "ms", gt=0, doc="decay of the threshold")
+    tau_theta = ns.param(1.5e6, "ms", gt=0, doc="decay of the threshold")
     V_m = ns.state("mV", init="E_L")
     equations = """
         dV_m/dt  = (-g_L*(V_m - E_L) - g_ex*(V_m - E_ex) - g_in*(V_m - E_in))/C_m : mV

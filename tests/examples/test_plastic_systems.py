@@ -62,9 +62,19 @@ def test_digits_rule_and_normalisation():
     still = before.weights[:, ~fired]
     np.testing.assert_allclose(after.weights[:, ~fired], still, rtol=1e-6)  # no spike, no change
     rise = 0.05 * counts.sum(axis=0)
-    np.testing.assert_allclose(after.theta, rise, rtol=1e-3)
+    np.testing.assert_allclose(after.theta, rise, rtol=2e-3)
     _, frozen = present(after, images, seed=2, learning=False)
     assert frozen.weights is after.weights
+
+
+def test_digits_thresholds_settle_below_the_reversal_potential():
+    """At the intended rate a threshold rests where it gains at spikes what it loses meanwhile."""
+    import digits_unsupervised as example
+
+    values = example.digit_neuron().values
+    rate = example.ENOUGH / 100 / example.PERIOD
+    rest = values["V_th"] + rate * example.THETA_PLUS * values["tau_theta"]
+    assert rest < values["E_ex"] - 20.0
 
 
 def test_digits_assignment():
