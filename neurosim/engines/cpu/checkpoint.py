@@ -9,6 +9,7 @@ import numpy as np
 
 from neurosim.engines.cpu import plastic_state
 from neurosim.engines.cpu.kernels import layout as L
+from neurosim.lower.quantize import rounded
 from neurosim.lower.sleep import advanced, sleep_of
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ def restore(runner: CpuRunner, state: Mapping[str, Any]) -> None:
     step = int(state["step"])
     for index, (ahead, receptor, neuron, amount) in state["arrivals"].items():
         slot = (step + ahead) % runner.slots
+        if runner.units is not None:
+            amount = rounded(amount, runner.units[index][receptor])
         for thread in runner.threads:
             lo, n = (int(thread.pops[index, c]) for c in (L.P_LO, L.P_N))
             mine = (neuron >= lo) & (neuron < lo + n)

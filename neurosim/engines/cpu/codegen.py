@@ -34,8 +34,8 @@ UNTOUCHED = REAL(-0.0)
 INFINITY = REAL(np.inf)
 KERNEL = types.int64(types.int64, types.int64, types.int64, types.int64)
 PEEK = types.float64(types.int64, types.int64, types.int64, types.int64)
-OPTIONS = dict(cache=True, nopython=True, error_model="numpy", fastmath={{"contract"}})
-INLINE = dict(error_model="numpy", fastmath={{"contract"}}, inline="always")
+OPTIONS = dict(cache=True, nopython=True, error_model="numpy", fastmath={fastmath})
+INLINE = dict(error_model="numpy", fastmath={fastmath}, inline="always")
 '''
 
 
@@ -92,7 +92,9 @@ class Coefficients:
         return lines
 
 
-def generate(model: LoweredModel, sleep: Sleep | None, precision: str) -> Kernel:
+def generate(
+    model: LoweredModel, sleep: Sleep | None, precision: str, *, exact: bool = False
+) -> Kernel:
     """Return the kernels of a lowered model.
 
     Parameters
@@ -101,16 +103,19 @@ def generate(model: LoweredModel, sleep: Sleep | None, precision: str) -> Kernel
     sleep : Sleep or None
         Bounds and tables of the event strategy; None if the model cannot sleep.
     precision : {"float64", "float32"}
+    exact : bool
+        Contract no products and sums, and take input in double precision.
     """
     coefficients = Coefficients(len(model.states))
-    emitter = StepEmitter(model, coefficients)
+    emitter = StepEmitter(model, coefficients, exact)
     body = emitter.clock()
     if sleep is not None:
         body += event_lines(model, sleep, coefficients, np.dtype(precision).itemsize)
     bits = precision[-2:]
     header = _HEADER.format(
-        name=model.spec.name, exp=f"exp{bits}", exprel=f"exprel{bits}", real=precision
-    )
+        name=model.spec.name, exp=f"exp{bits}", exprel=f"exprel{bits}", real=precision,
+        fastmath=False if exact else '{"contract"}',
+    )  # fmt: skip
     text = "\n".join(_insert(body, coefficients.prologue()))
     return Kernel(
         header + text + "\n", model.method == "rk45" and bool(model.stepped),

@@ -52,7 +52,7 @@ class GapExchange:
         """Record states after a step, which the driver then leaves to this."""
         for t in threads:
             if len(t.records.table):
-                kernels.record(t.pops, t.records.table, step, self._real)
+                kernels.record(t.pops, t.records.table, step)
 
 
 class Signals:

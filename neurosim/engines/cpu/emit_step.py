@@ -34,10 +34,12 @@ def indent(lines: Lines, by: int = 1) -> Lines:
 
 
 class StepEmitter:
-    """Prints the clock kernel of one lowered model."""
+    """Prints the clock kernel of one lowered model; `exact`: see `generate`."""
 
-    def __init__(self, model: LoweredModel, coefficients: Coefficients) -> None:
-        self.model = model
+    def __init__(
+        self, model: LoweredModel, coefficients: Coefficients, exact: bool = False
+    ) -> None:
+        self.model, self.exact = model, exact
         self.coefficient = coefficients
         self.held = bool(model.hold) or bool(model.spec.refractory)
         self.noise_sources = sorted({k for _, k in model.full.noise} | set(model.noise))
@@ -95,8 +97,10 @@ class StepEmitter:
 
     def receptor_rows(self) -> Lines:
         """Return the lines that open the ring's row of each receptor."""
+        item, kind = ("8", "np.float64") if self.exact else ("ITEM", "REAL")
         return [
-            f"r{k} = view(row + {k} * n * ITEM, n, REAL)" for k in range(len(self.model.receptors))
+            f"r{k} = view(row + {k} * n * {item}, n, {kind})"
+            for k in range(len(self.model.receptors))
         ]
 
     # ---- the kernel
@@ -260,7 +264,7 @@ class StepEmitter:
     def _arrivals(self) -> Lines:
         lines = []
         for k, (name, effects) in enumerate(self.model.receptors):
-            text = f"r{k}[i]"
+            text = f"REAL(r{k}[i])" if self.exact else f"r{k}[i]"
             if name in self.model.ignore:
                 text = f"(ZERO if held else {text})"
             lines += [f"n_{s} = n_{s} + {self.weighted(name, s, f, text)}" for s, f in effects]

@@ -45,8 +45,11 @@ def address(name: str, dtype: Any) -> int:
     return int(load(f"{name}_{real}", source).feature.address)
 
 
-def feature_table(thread: Thread, bits: int) -> np.ndarray:
-    """Return what a thread hands to the features that its network needs: int64 (T_COLUMNS,)."""
+def feature_table(thread: Thread, bits: int, real: Any) -> np.ndarray:
+    """Return what a thread hands to the features that its network needs: int64 (T_COLUMNS,).
+
+    Currents are in the precision of the states, `real`, and input in that of the ring.
+    """
     tables, ring = thread.tables, thread.ring
     table = np.zeros(L.T_COLUMNS, np.int64)
     table[L.T_POPS], table[L.T_N_POPS] = thread.pops.ctypes.data, len(thread.pops)
@@ -60,5 +63,5 @@ def feature_table(thread: Thread, bits: int) -> np.ndarray:
     if (tables.processes[:, L.Q_CHANNEL] >= 0).any():
         table[L.T_INPUTS_FN] = address("poisson_inputs", ring.dtype)
     if len(tables.currents):
-        table[L.T_CURRENTS_FN] = address("injected_currents", ring.dtype)
+        table[L.T_CURRENTS_FN] = address("injected_currents", real)
     return table

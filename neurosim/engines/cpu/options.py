@@ -44,6 +44,11 @@ class CPU(Engine):
         raises an error for models that cannot sleep (nonlinear ones).
     precision : {"float64", "float32"}
         Precision of states, weights and input.
+    deterministic : bool
+        Round weights to whole numbers of a unit (2**-30 of the largest weight of each receptor),
+        add them up exactly, and compute each step without contracting products and sums: the
+        spikes are those of ``GPU(deterministic=True)``. For static synapses; every neuron is
+        stepped in every step.
 
     Examples
     --------
@@ -54,6 +59,7 @@ class CPU(Engine):
     threads: int | None = None
     strategy: str = "auto"
     precision: str = "float64"
+    deterministic: bool = False
     name = "cpu"
 
     def __post_init__(self) -> None:
@@ -65,12 +71,23 @@ class CPU(Engine):
         whole = isinstance(self.threads, int) and not isinstance(self.threads, bool)
         if self.threads is not None and not (whole and self.threads >= 1):
             raise ParameterError(f"CPU: threads = {self.threads!r}; a whole number >= 1 is needed.")
+        if not isinstance(self.deterministic, bool):
+            raise ParameterError(
+                f"CPU: deterministic = {self.deterministic!r}; True or False is needed."
+            )
+        if self.deterministic and self.strategy == "event":
+            raise ParameterError(
+                "CPU: strategy = 'event' advances a neuron over many steps at once, which rounds "
+                "otherwise than step by step; deterministic=True needs strategy='auto' or 'clock'."
+            )
 
     def prepare(self, plan: Plan | ContinuousPlan) -> Runner:
         """Build a network for this engine.
 
         Raises
         ------
+        NetworkError
+            If `deterministic` is asked for and synapses are plastic.
         ParameterError
             In continuous time, if an option only makes sense on a grid.
         """
@@ -79,14 +96,18 @@ class CPU(Engine):
 
             self._check_continuous()
             return ContinuousRunner(plan)
+        from neurosim.engines.cpu.exact import check_static
         from neurosim.engines.cpu.runner import CpuRunner
 
+        if self.deterministic:
+            check_static(plan)
         return CpuRunner(plan, self, self.threads or _default_threads(plan))
 
     def _check_continuous(self) -> None:
         for option, valid, why in (
             ("strategy", ("auto", "event"), "there are no steps"),
             ("precision", ("float64",), "exact spike times need double precision"),
+            ("deterministic", (False,), "no order of additions is left open"),
         ):
             if getattr(self, option) not in valid:
                 raise ParameterError(

@@ -16,6 +16,7 @@ from neurosim.engines.cpu import checkpoint, readout
 from neurosim.engines.cpu.codegen import generate
 from neurosim.engines.cpu.compile import load
 from neurosim.engines.cpu.couplings import GapExchange, Signals, may_stop
+from neurosim.engines.cpu.exact import round_weights
 from neurosim.engines.cpu.kernels import layout as L
 from neurosim.engines.cpu.kernels.driver import run_thread
 from neurosim.engines.cpu.options import CPU, LONGEST_STRIDE
@@ -52,9 +53,11 @@ class CpuRunner(Runner):
 
     def __init__(self, plan: Plan, options: CPU, threads: int) -> None:
         started = time.perf_counter()
-        self._compiling = start_compiling(options.precision)
         self.plan, self.options = plan, options
         self.dtype = np.dtype(options.precision)
+        #: Of input on its way, and of the weights that make it up.
+        self.inbox = np.dtype(float) if options.deterministic else self.dtype
+        self._compiling = start_compiling(self.inbox.name)
         self.parts = partition(plan, threads)
         self.recorded = {s.target.population.index for s in plan.spikes}
         self.seconds = {"compile": 0.0, "build": 0.0, "run": 0.0, "drain": 0.0}
@@ -63,11 +66,13 @@ class CpuRunner(Runner):
         }
         self.kernels = {p.index: self._kernel(p) for p in plan.populations if p.model is not None}
         compiled = time.perf_counter()
-        check_memory(plan, self.parts, self.dtype.itemsize)
-        self.bundles = build_bundles(plan, self.parts, self.dtype)
+        check_memory(plan, self.parts, self.inbox.itemsize)
+        self.bundles = build_bundles(plan, self.parts, self.inbox)
+        exact = options.deterministic
+        self.units = round_weights(plan, self.parts, self.bundles) if exact else None
         shortest, longest = delay_range(self.bundles, self.parts.bits)
         self.slots = longest + 1
-        check_ring(plan, self.parts, self.slots, self.dtype.itemsize)
+        check_ring(plan, self.parts, self.slots, self.inbox.itemsize)
         self.buffered = self._needs_buffer()
         if self.buffered:
             with ThreadPoolExecutor(threads) as pool:
@@ -119,11 +124,12 @@ class CpuRunner(Runner):
     def _needs_buffer(self) -> bool:
         """Whether rings are larger than the cache and delays spread over many of their slots."""
         widest = max(self.channels(t) for t in range(self.parts.threads))
-        return self.slots > 3 and widest * self.slots * self.dtype.itemsize > _CACHE
+        return self.slots > 3 and widest * self.slots * self.inbox.itemsize > _CACHE
 
     def _kernel(self, p: PopulationPlan) -> tuple[Any, Any, Sleep | None]:
         assert p.model is not None
-        sleep = sleep_of(p.model) if self.options.strategy != "clock" else None
+        exact = self.options.deterministic
+        sleep = None if exact or self.options.strategy == "clock" else sleep_of(p.model)
         watched = self._watched(p.index)
         if sleep is not None and watched:
             sleep = watched
@@ -136,7 +142,7 @@ class CpuRunner(Runner):
             sleep = None
         elif sleep and self.options.strategy == "auto" and never_sleeps(p.model, sleep):
             sleep = None  # half of the kernels need not be compiled
-        kernel = generate(p.model, sleep, self.options.precision)
+        kernel = generate(p.model, sleep, self.options.precision, exact=exact)
         return kernel, load(p.model.spec.name, kernel.source), sleep
 
     def _watched(self, population: int) -> str | None:

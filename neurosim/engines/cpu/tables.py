@@ -181,6 +181,7 @@ class StateBuffers:
                 row[L.R_STATE] = list(block.states).index(name)
                 row[L.R_IDS], row[L.R_OUT] = local.ctypes.data, out.ctypes.data
                 row[L.R_EVERY], row[L.R_PEEK_FN] = record.every, block.address("peek")
+                row[L.R_SINGLE] = block.injected.dtype == np.float32
                 rows.append(row)
         self.table = _stack(rows, L.R_COLUMNS)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neurosim.engines.cpu.block import Block
+from neurosim.engines.cpu.exact import round_tables
 from neurosim.engines.cpu.features import address, feature_table
 from neurosim.engines.cpu.kernels import layout as L
 from neurosim.engines.cpu.plastic import PlasticPart
@@ -58,14 +59,17 @@ class Thread:
                 self.blocks[p.index] = Block(
                     p.model, sleep, kernel, module, lo, hi, int(parts.padded[me, p.index]), dtype
                 )
-        self.tables = Tables(plan, parts, me, dtype)
-        self.bundles, self.segments, self.constants = synapse_tables(runner.bundles, me, dtype)
-        self.ring = np.full(runner.slots << parts.bits, L.UNTOUCHED, dtype)
+        inbox = runner.inbox
+        self.tables = Tables(plan, parts, me, inbox)
+        self.bundles, self.segments, self.constants = synapse_tables(runner.bundles, me, inbox)
+        self.ring = np.full(runner.slots << parts.bits, L.UNTOUCHED, inbox)
         self.pending = self._pending_lists(runner)
         self.slots = runner.slots
         self.inboxes: dict[int, Inbox] = {}
         self.pops = np.array([self._row(runner, p) for p in plan.populations], np.int64)
-        self.features = feature_table(self, parts.bits)
+        self.features = feature_table(self, parts.bits, dtype)
+        if runner.units is not None:
+            round_tables(self, runner.bundles, runner.units)
         self.positions = np.zeros((parts.threads, len(plan.populations) + 8), np.int64)
         capacities = self.pops[:, L.P_CAPACITY]
         self.reserve = int(capacities[self.pops[:, L.P_RECORD] == 1].sum())
@@ -109,7 +113,7 @@ class Thread:
         size = runner.slots * capacity
         return (
             np.empty(size, np.uint32),
-            np.empty(size, runner.dtype),
+            np.empty(size, runner.inbox),
             np.zeros(runner.slots, np.int64),
         )
 
@@ -144,7 +148,7 @@ class Thread:
         row[L.P_ADVANCE_FN], row[L.P_N_NOISE] = block.address("advance"), kernel.n_noise
         row[L.P_KEY0], row[L.P_KEY1] = p.noise_key
         if kernel.n_noise:
-            row[L.P_DRAW_FN] = address("white_noise", self.ring.dtype)
+            row[L.P_DRAW_FN] = address("white_noise", runner.dtype)
         if sleep is not None and n:
             self._make_inbox(p.index, row, runner.slots)
         return row

@@ -98,6 +98,6 @@ def exchange(parts, local, graph, factor, series, scale, work, free, step, real)
 
 
 @cached(**_OPTIONS)
-def record(pops, recordings, step, real):
+def record(pops, recordings, step):
     """Copy the recorded states of a thread's neurons after a step."""
-    record_states(pops, recordings, step, real.dtype)
+    record_states(pops, recordings, step)

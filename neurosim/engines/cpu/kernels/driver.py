@@ -207,7 +207,7 @@ def run_steps(
                 emitted += spiked
                 steps |= 1 << (step - start)
             if recordings.shape[0] > 0:
-                record_states(pops, recordings, step, ring.dtype)
+                record_states(pops, recordings, step)
             if failed(pops, counts[parity, me, step - start]):
                 shared[L.H_FAILED + me] = step
                 atomic_add(stop_address + 64 * parity, 1)

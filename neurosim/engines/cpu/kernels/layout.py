@@ -75,8 +75,8 @@ S_TARGET, S_EVENTS = range(2)
 S_COLUMNS = 2
 
 # recorded states, one row each
-R_POPULATION, R_STATE, R_IDS, R_N, R_EVERY, R_OUT, R_ROW, R_PEEK_FN = range(8)
-R_COLUMNS = 8
+R_POPULATION, R_STATE, R_IDS, R_N, R_EVERY, R_OUT, R_ROW, R_PEEK_FN, R_SINGLE = range(9)
+R_COLUMNS = 9
 
 # shared by the threads, a cache line apart (two stop flags); when there is something to do next;
 # then each thread's step that failed
@@ -102,4 +102,6 @@ X_N, X_LO, X_HISTORY, X_CAPACITY, X_COUNTS, X_SWEPT, X_LIMIT, X_LONGEST = range(
 X_BLOCK, X_SAMPLES, X_SAMPLE_SLOTS, X_RANDOM, X_ROUNDS, X_KEY0, X_KEY1 = range(24, 31)
 X_M_STEPS, X_M_VALUES, X_M_CAPACITY, X_M_COUNT, X_M_SWEPT, X_M_LIMIT = range(31, 37)
 X_M_DELAY, X_M_MEMBER, X_M_N = range(37, 40)
-X_COLUMNS = 40
+# the latest events of each target once more, side by side; what passes over a row hand on
+X_RECENT, X_WORK = 40, 41
+X_COLUMNS = 42

@@ -150,8 +150,15 @@ def failed(pops, counts):
     return False
 
 
+@njit(**INLINED)
+def copy_state(x, ids, out):
+    """Copy a state of some neurons."""
+    for k in range(ids.size):
+        out[k] = x[ids[k]]
+
+
 @njit(**INNER)
-def record_states(pops, recordings, step, dtype):
+def record_states(pops, recordings, step):
     """Copy the recorded states of this thread's neurons; sleeping ones are looked at, not woken."""
     for a in range(recordings.shape[0]):
         r = recordings[a]
@@ -167,9 +174,11 @@ def record_states(pops, recordings, step, dtype):
                 out[k] = call_peek(r[L.R_PEEK_FN], pop[L.P_BLOCK], ids[k], r[L.R_STATE], step)
             continue
         block = view(pop[L.P_BLOCK], L.STATES + r[L.R_STATE] + 1, np.int64)
-        x = view(block[L.STATES + r[L.R_STATE]], block[L.N], dtype)
-        for k in range(n):
-            out[k] = x[ids[k]]
+        at = block[L.STATES + r[L.R_STATE]]
+        if r[L.R_SINGLE] == 1:
+            copy_state(view(at, block[L.N], np.float32), ids, out)
+        else:
+            copy_state(view(at, block[L.N], np.float64), ids, out)
 
 
 @njit(**INLINED)
