@@ -1,4 +1,4 @@
-"""Injected currents: their values during a step, and when they change."""
+"""Injected currents: their values during a step."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ import numpy as np
 
 from neurosim.lower.plan import InjectionPlan
 from neurosim.random import normal_ppf, philox, uniform
-
-#: Stands for a change that never comes.
-NEVER = 2**62
 
 
 def injected(injections: Sequence[InjectionPlan], population: int, n: int, step: int) -> np.ndarray:
@@ -27,19 +24,3 @@ def injected(injections: Sequence[InjectionPlan], population: int, n: int, step:
             word = philox(j.ids, interval & 0xFFFFFFFF, interval >> 32, 0, *j.key)[0]
             current[j.ids] += j.mean + j.std * normal_ppf(uniform(word))
     return current
-
-
-def next_change(injections: Sequence[InjectionPlan], step: int) -> int:
-    """Return the first step after `step` during which a current may differ, or `NEVER`."""
-    return min((_next_change(j, step) for j in injections), default=NEVER)
-
-
-def _next_change(j: InjectionPlan, step: int) -> int:
-    if j.kind == "steps":
-        k = int(np.searchsorted(j.steps, step, side="left"))
-        return int(j.steps[k]) + 1 if k < j.steps.size else NEVER
-    if step <= j.first:
-        return j.first + 1
-    if step > j.last:
-        return NEVER
-    return min(step + j.every - (step - 1 - j.first) % j.every, j.last + 1)

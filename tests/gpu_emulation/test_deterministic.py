@@ -70,7 +70,7 @@ def test_cpu_equals_emulated_gpu_to_the_last_bit(description):
 @few(2)
 @given(networks())
 def test_single_precision_gives_the_same_spikes_too(description):
-    description = driven(description) | {"currents": []}
+    description = driven(description)
     expected = simulated(description, Emulated(precision="float32", deterministic=True))
     found = simulated(description, ns.CPU(precision="float32", deterministic=True, threads=1))
     assert_same_trains(found, expected)

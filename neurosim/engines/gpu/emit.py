@@ -83,7 +83,7 @@ class StepEmitter:
         if self.held:
             lines.append("bool held = ns_until(cell) >= t;")
         if model.inject is not None:
-            lines.append("const REAL injected = p.injected[i];")
+            lines.append("const REAL injected = ns_injected(p, i, t);")
         lines += [
             f"const REAL noise{k} = (REAL)ns_normal(ns_words((uint32_t)i, t, {k}, p.key).w0);"
             for k in range(len(self.noise))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from neurosim.engines.gpu.currents import build_currents
 from neurosim.engines.gpu.device import Device, Program
 from neurosim.engines.gpu.emit import StepEmitter
 from neurosim.engines.gpu.layout import layout_of
@@ -119,7 +120,6 @@ class DeviceNetwork:
         self.states: dict[int, Any] = {}
         self.until: dict[int, Any] = {}
         self.substep: dict[int, Any] = {}
-        self.injected: dict[int, Any] = {}
         populations = np.array([self._population(p) for p in self.plan.populations], POPULATION)
         self.processes = build_processes(self.plan, layout, synapses.scale, self._put)
         self._given_first = {
@@ -176,9 +176,8 @@ class DeviceNetwork:
         if self._emitters[p.index].adaptive:
             self.substep[p.index] = device.to_device(np.full(p.n, p.model.dt, self.real))
             record["substep"] = device.address(self.substep[p.index])
-        if p.model.inject is not None:
-            self.injected[p.index] = device.to_device(np.zeros(p.n, self.real))
-            record["injected"] = device.address(self.injected[p.index])
+        currents = build_currents(self.plan, p.index, self._put)
+        record["currents"], record["n_currents"] = self._put(currents), currents.size
         return record
 
     def initial(self, model: LoweredModel) -> np.ndarray:

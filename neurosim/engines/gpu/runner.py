@@ -15,7 +15,7 @@ from neurosim.engines.gpu.options import GPU
 from neurosim.errors import SimulationError
 from neurosim.lower.connectivity import Edges
 from neurosim.lower.expand import expand
-from neurosim.lower.injection import injected, next_change
+from neurosim.lower.injection import injected
 from neurosim.lower.plan import Plan
 from neurosim.lower.sleep import advanced, sleep_of
 
@@ -50,7 +50,6 @@ class GpuRunner(Runner):
         self._graph: Callable[[], None] | None = None
         self._step, self._chunk = 0, _FIRST
         self._counts = {"spikes": 0, "synaptic_events": 0, "neuron_updates": 0}
-        self._change = 1  # first step of a current that is not on the device yet
         self._n_neurons = sum(p.n for p in plan.populations if p.model is not None)
         recorded = sorted({s.target.population.index for s in plan.spikes})
         self._spikes: dict[int, list[tuple[np.ndarray, ...]]] = {p: [] for p in recorded}
@@ -68,12 +67,9 @@ class GpuRunner(Runner):
         """Run some steps, at most to time `stop`."""
         started = time.perf_counter()
         start = self._step
-        if self._change <= start + 1:
-            self._inject(start + 1)
         n_steps = min(
-            round(stop / self.plan.dt) - start, self._chunk, self._network.most_steps(start),
-            self._change - start - 1,
-        )  # fmt: skip
+            round(stop / self.plan.dt) - start, self._chunk, self._network.most_steps(start)
+        )
         if n_steps > 0:
             self._launch(start, n_steps)
             self._step = start + n_steps
@@ -85,13 +81,6 @@ class GpuRunner(Runner):
             self._chunk = max(1, self._chunk * 2 if seconds < _AIM / 2 else self._chunk)
         if seconds > 2 * _AIM:
             self._chunk = max(1, n_steps // 2)
-
-    def _inject(self, step: int) -> None:
-        """Bring the currents of a step to the device."""
-        for p, array in self._network.injected.items():
-            n = self.plan.populations[p].n
-            self._device.store(array, injected(self.plan.injections, p, n, step))
-        self._change = next_change(self.plan.injections, step)
 
     def _launch(self, start: int, n_steps: int) -> None:
         self._network.begin(start, n_steps)
@@ -267,7 +256,6 @@ class GpuRunner(Runner):
         """Continue from what `state` returned."""
         network = self._network
         self._step = int(state["step"])
-        self._change = self._step + 1
         self._counts |= {k: int(v) for k, v in state["counters"].items() if k in self._counts}
         for index, saved in state["populations"].items():
             model = self.plan.populations[index].model

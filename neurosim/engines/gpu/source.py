@@ -61,7 +61,7 @@ def common_parts(bodies: Sequence[str], form: Format) -> list[str]:
     """Return the beginning of every source of a network, down to the steps of its neurons."""
     parts = [_options(form), _constants(), *(kernel_part(name) for name in _PARTS_BEFORE)]
     parts += ['#line 1 "structs"', declarations(), kernel_part("ring.cuh")]
-    parts += [kernel_part("fail.cuh"), '#line 1 "steps"']
+    parts += [kernel_part("fail.cuh"), kernel_part("current.cuh"), '#line 1 "steps"']
     head = "(const Net& net, const Population& p, Cell& cell, long long i, long long t)"
     start = "template <class Cell>\n__device__ __forceinline__ int "
     for k, body in enumerate(bodies):

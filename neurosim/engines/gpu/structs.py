@@ -13,6 +13,13 @@ Fields = Sequence[tuple[str, str]]
 #: C type and name of each field; pointers are kept as addresses.
 _FIELDS = {
     "Item": [("long long", "begin"), ("int", "length"), ("int", "count")],
+    "Current": [
+        ("long long", "begin"), ("long long", "end"),  # the neurons that it may reach
+        ("const unsigned char*", "members"),  # which of these it does reach; none: all
+        ("long long", "n_steps"), ("const long long*", "steps"), ("const double*", "values"),
+        ("double", "mean"), ("double", "std"), ("long long", "first"), ("long long", "last"),
+        ("long long", "every"), ("unsigned long long", "key"),  # of noise: no steps
+    ],
     "Population": [
         ("long long", "kind"), ("long long", "n"),
         ("long long", "source"),  # index of its first member among all sources of spikes
@@ -21,7 +28,7 @@ _FIELDS = {
         ("REAL*", "state"), ("int*", "until"),  # [state][neuron]; end of refractory time
         ("REAL*", "substep"),  # of the adaptive method
         ("const REAL*", "scalars"), ("const REAL*", "arrays"),  # coefficients, as emit.py numbers
-        ("const REAL*", "injected"), ("const double*", "scale"),
+        ("const Current*", "currents"), ("long long", "n_currents"), ("const double*", "scale"),
     ],
     "Process": [
         ("long long", "kind"), ("long long", "n"), ("long long", "first_unit"),
@@ -76,8 +83,8 @@ def _dtype(name: str) -> np.dtype:
     return record_type(_FIELDS[name])
 
 
-ITEM, POPULATION, PROCESS, SAMPLE, NET = (
-    _dtype(name) for name in ("Item", "Population", "Process", "Sample", "Net")
+ITEM, CURRENT, POPULATION, PROCESS, SAMPLE, NET = (
+    _dtype(name) for name in ("Item", "Current", "Population", "Process", "Sample", "Net")
 )
 #: Kinds of processes.
 DENSE, SPARSE, GIVEN = 0, 1, 2
