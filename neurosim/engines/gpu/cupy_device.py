@@ -10,9 +10,11 @@ import numpy as np
 
 from neurosim.engines.gpu.device import Device, Grid, Program
 from neurosim.errors import EngineUnavailableError, NetworkSizeError
+from neurosim.lower.memory import gib
 
 #: Kernels need atomic additions of doubles (6.0) and acquire/release operations (7.0).
 _OLDEST = 70
+_SMALLER = "Use a smaller network, shorter delays or fewer recordings, or engine='cpu'."
 _INSTALL = 'Try: pip install "neurosim[gpu]" (CUDA 13) or "neurosim[gpu12]" (CUDA 12).'
 
 
@@ -98,6 +100,14 @@ class CupyDevice(Device):
                 f"at least {_OLDEST // 10}.{_OLDEST % 10} is needed. Use engine='cpu'."
             )
 
+    def too_large(self, blocks: int, threads: int) -> EngineUnavailableError:
+        """Return the error for a cooperative launch that does not fit."""
+        return EngineUnavailableError(
+            f"engine 'gpu': a cooperative launch needs all of its blocks on the GPU at once, and "
+            f"{blocks} of {threads} threads do not fit on {self.describe()} with its "
+            f"{self.multiprocessors} multiprocessors. Use ns.GPU(launch='graph')."
+        )
+
     def describe(self) -> str:
         """Return the name of the GPU."""
         return f"GPU {self.number} ({self._properties['name'].decode()})"
@@ -138,8 +148,8 @@ class CupyDevice(Device):
                 data = self._cupy.empty(max(1, size * kind.itemsize), np.uint8)
         except self._cupy.cuda.memory.OutOfMemoryError as error:
             raise NetworkSizeError(
-                f"{self.describe()} has no {size * kind.itemsize} bytes left ({error}). Use a "
-                "smaller network or fewer recordings."
+                f"engine 'gpu': {self.describe()} has no {gib(size * kind.itemsize)} left "
+                f"({error}). {_SMALLER}"
             ) from error
         return _Array(data, size, kind)
 
@@ -204,12 +214,14 @@ class _CupyProgram(Program):
             if not device.is_cooperative:
                 raise EngineUnavailableError(
                     f"engine 'gpu': {device.describe()} cannot launch cooperatively; use "
-                    "ns.GPU(launch='phases')."
+                    "ns.GPU(launch='graph')."
                 )
             with device.device:
                 occupancy = self._cupy.cuda.driver.occupancyMaxActiveBlocksPerMultiprocessor
                 resident = occupancy(self._kernel("run").ptr, device.tile, 0)
             most = min(most, int(resident))
+            if most == 0:
+                raise device.too_large(1, device.tile)
         blocks = max(1, min(most * device.multiprocessors, max(n_tiles, device.multiprocessors)))
         return Grid(blocks, device.tile, device.chunk)
 
@@ -226,11 +238,21 @@ class _CupyProgram(Program):
         self, kernel: str, grid: Grid, arguments: Sequence[Any], *, cooperative: bool = False
     ) -> None:
         """Launch a kernel on the device's stream."""
-        with self._device.device, self._device.stream:
-            self._kernel(kernel)(
-                (grid.blocks,), (grid.tile,), tuple(arguments), shared_mem=grid.shared,
-                enable_cooperative_groups=cooperative,
-            )  # fmt: skip
+        try:
+            with self._device.device, self._device.stream:
+                self._kernel(kernel)(
+                    (grid.blocks,), (grid.tile,), tuple(arguments), shared_mem=grid.shared,
+                    enable_cooperative_groups=cooperative,
+                )  # fmt: skip
+        except RuntimeError as error:  # of the driver; its classes differ between versions
+            if "COOPERATIVE_LAUNCH_TOO_LARGE" in str(error):
+                raise self._device.too_large(grid.blocks, grid.tile) from error
+            if "OUT_OF_MEMORY" in str(error):
+                raise NetworkSizeError(
+                    f"engine 'gpu': {self._device.describe()} has no memory left to launch kernel "
+                    f"{kernel!r} ({error}). {_SMALLER}"
+                ) from error
+            raise
 
     def capture(
         self, launches: Sequence[tuple[str, Sequence[Any]]], grid: Grid
