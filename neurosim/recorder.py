@@ -189,12 +189,13 @@ class Recorder:
         """Return the synapses of a projection with the weights that they have now."""
         edges = runner.edges(name)
         return WeightTraces(
-            edges.pre,
-            edges.post,
-            edges.weight,
-            edges.delay_steps * self._plan.delay_unit,
-            name=name,
+            edges.pre, edges.post, edges.weight, self._delay(name, edges.delay_steps), name=name
         )
+
+    def _delay(self, name: str, steps: np.ndarray) -> np.ndarray:
+        """Return the delays [ms] of a projection, with what is spent on a relay."""
+        plan = next(c for c in self._plan.connections if c.name == name)
+        return np.asarray((steps + plan.early) * self._plan.delay_unit)
 
     def _weights(self, runner: Runner, k: int, name: str, interval: float) -> WeightTraces:
         edges = runner.edges(name)
@@ -203,7 +204,7 @@ class Recorder:
         if self._is_plastic(name):
             values = np.concatenate([*self.weights[k], np.zeros((0, edges.weight.size))])
         return WeightTraces(
-            edges.pre, edges.post, edges.weight, edges.delay_steps * self._plan.delay_unit,
+            edges.pre, edges.post, edges.weight, self._delay(name, edges.delay_steps),
             times=times, values=values,
             name=name,
         )  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.errors import NetworkError, ParameterError
+from neurosim.lower.axons import steps_on_relay, with_relays, without
 from neurosim.lower.connectivity import ConnectionSpec, specify
 from neurosim.lower.gaps import GapPlan, lower_gaps
 from neurosim.lower.grid import to_step, to_steps
@@ -48,13 +49,17 @@ class PopulationPlan:
 
 @dataclass(frozen=True)
 class ConnectionPlan:
-    """One projection: where it goes from and to, and its specification."""
+    """One projection: where it goes from and to, and its specification.
+
+    Of its delay, `early` steps are spent on a relay that is its source here (`axons`).
+    """
 
     name: str
     pre: int
     post: int
     spec: ConnectionSpec
     plasticity: PlasticityPlan | None = None
+    early: int = 0
 
 
 @dataclass(frozen=True)
@@ -150,12 +155,12 @@ def lower(
     )
     records = _records(network, record, dt)
     models = {p.index: p.model for p in populations if p.model is not None}
+    connections = tuple(
+        connection_plan(c, dt, connectivity_seed, used, seed) for c in network.projections.values()
+    )
+    populations, connections = with_relays(populations, connections, dt)
     return Plan(
-        dt, seed, connectivity_seed, populations,
-        tuple(
-            connection_plan(c, dt, connectivity_seed, used, seed)
-            for c in network.projections.values()
-        ),
+        dt, seed, connectivity_seed, populations, connections,
         tuple(_input(i, dt, seed, used) for i in network.inputs.values()),
         tuple(_injection(j, dt, seed) for j in network.injections.values()),
         *records,
@@ -325,7 +330,7 @@ def connection_plan(
     rows = tuple(names.index(r) if r in names else 0 for r in c.receptors)
     rule = listed(c.rule, c.pre.population.network, dt, connectivity_seed, c.post)
     spec = replace(spec, receptors=(rows[0], rows[1]), rule=rule)
-    plasticity = None
+    plasticity, early = None, 0
     if c.synapse is not None:
         if dt is None:
             raise NetworkError(
@@ -333,7 +338,11 @@ def connection_plan(
                 "dt=0.1 instead of dt=None."
             )
         plasticity = lower_plasticity(c, dt, seed)
-    return ConnectionPlan(c.name, spec.pre_population, spec.post_population, spec, plasticity)
+        early = steps_on_relay(spec, c.axonal)
+        plasticity = replace(plasticity, axonal=min(c.axonal, 0.5))
+    return ConnectionPlan(
+        c.name, spec.pre_population, spec.post_population, without(spec, early), plasticity, early
+    )
 
 
 def input_weight(i: Any) -> float:

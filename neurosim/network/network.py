@@ -179,8 +179,9 @@ class Network(TripartiteConnections, SegmentedCells):
         modulator_delay : float, optional
             Time from a spike of the modulator to the synapses [ms]; default one step.
         axonal : float, default 0.0
-            Share of the delay that is axonal, 0 to 0.5; the rest is dendritic. It shifts when a
-            plastic synapse sees the two spikes, not when the target receives input.
+            Share of the delay that is axonal, 0 to 1; the rest is dendritic. It shifts when a
+            plastic synapse sees the two spikes, not when the target receives input. Above 0.5 all
+            synapses need the same delay.
         segment : (n_synapses,) array_like of int, optional
             With `Explicit` and ``receptor="segment"``: on which segment of its cell each is.
 

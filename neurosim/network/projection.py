@@ -41,7 +41,7 @@ class Projection:
     modulator_delay : float or None
         Time from a spike of the modulator to the synapses [ms]; None: one step.
     axonal : float
-        Share of the delay that is axonal, 0 to 0.5; the rest is dendritic.
+        Share of the delay that is axonal, 0 to 1; the rest is dendritic.
     round_delays : bool
         Whether given delays may be rounded to the nearest step.
     """
@@ -119,7 +119,7 @@ def checked_synapse(
     NetworkError
         If `synapse` is no synapse model, or there is a modulator without a rule that uses it.
     ParameterError
-        If the axonal share is not in 0 ... 0.5.
+        If the axonal share is not in 0 ... 1.
     DelayError
         If the delay of the modulator is not positive.
     """
@@ -135,10 +135,9 @@ def checked_synapse(
     if modulator is not None and (synapse is None or not synapse.spec.uses_modulator):
         name = "static synapses have" if synapse is None else f"{synapse.name} has"
         raise NetworkError(f"{where}: modulator = {modulator!r}, but {name} no third factor.")
-    if not 0.0 <= finite_number(axonal, f"{where}: axonal") <= 0.5:
+    if not 0.0 <= finite_number(axonal, f"{where}: axonal") <= 1.0:
         raise ParameterError(
-            f"{where}: axonal = {axonal:g}; the axonal share of the delay must be in 0 to 0.5: the "
-            "weight is fixed when the spike leaves, before later spikes of the target are known."
+            f"{where}: axonal = {axonal:g}; the axonal share of the delay must be in 0 to 1."
         )
     if modulator_delay is not None and not (
         finite_number(modulator_delay, f"{where}: modulator_delay", unit="ms") > 0

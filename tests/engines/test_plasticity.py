@@ -101,8 +101,8 @@ def plastic_network(rule: Any, *, delays: tuple[float, float] = (0.3, 4.0),
     net.connect(exc, inh, ns.FixedProbability(0.3), weight=40.0, delay=1.5)
     sign = -1 if inhibitory else 1
     net.connect(inh if inhibitory else exc, exc, ns.FixedIndegree(8), name="plastic", synapse=rule,
-                weight=ns.Uniform(*sorted((sign * 20.0, sign * 50.0))), delay=ns.Uniform(*delays),
-                axonal=axonal, **extra)  # fmt: skip
+                weight=ns.Uniform(*sorted((sign * 20.0, sign * 50.0))), axonal=axonal,
+                delay=ns.Uniform(*delays) if axonal <= 0.5 else delays[1], **extra)  # fmt: skip
     return net, [ns.Spikes(exc), ns.Spikes(inh)]
 
 
@@ -152,7 +152,7 @@ def test_engines_agree(name: str) -> None:
     rule=st.sampled_from([k for k in RULES if k != "everything"]),
     longest=st.sampled_from([0.3, 1.0, 12.0]),
     inhibitory=st.booleans(),
-    axonal=st.sampled_from([0.0, 0.25, 0.5]),
+    axonal=st.sampled_from([0.0, 0.25, 0.5, 0.8, 1.0]),
     pieces=st.lists(st.integers(1, 400), min_size=1, max_size=3),
 )
 def test_random_networks(

@@ -67,9 +67,9 @@ CONNECTS = {
     "class": ({"rule": M.stdp}, "synapse = stdp is a class; write stdp()."),
     "neuron": ({"rule": M.iaf_psc_exp()}, "a plastic synapse such as ns.models.stdp() is needed"),
     "modulator without rule": ({"rule": M.stdp(), "reward": True}, "but stdp has no third factor"),
-    "axonal": ({"rule": M.stdp(), "axonal": 0.7}, "axonal = 0.7; the axonal share of the delay "
-               "must be in 0 to 0.5"),
-    "axonal below": ({"rule": M.stdp(), "axonal": -0.1}, "must be in 0 to 0.5"),
+    "axonal": ({"rule": M.stdp(), "axonal": 1.2}, "axonal = 1.2; the axonal share of the delay "
+               "must be in 0 to 1"),
+    "axonal below": ({"rule": M.stdp(), "axonal": -0.1}, "must be in 0 to 1"),
 }  # fmt: skip
 
 
@@ -148,3 +148,21 @@ def test_values():
         M.quantal_stp(n=21)
     with pytest.raises(ParameterError, match="initial c = 'a'"):
         M.stdp_dopamine(c="a")
+
+
+def test_mostly_axonal_delays_that_differ():
+    net = ns.Network()
+    cells = net.population(3, M.iaf_psc_exp(), name="cells")
+    net.connect(cells, cells, synapse=M.stdp(), delay=ns.Uniform(1.0, 2.0), axonal=0.8, name="p")
+    with pytest.raises(ParameterError, match=r"projection 'p': axonal = 0.8 with delays that diff"):
+        ns.Simulation(net)
+
+
+def test_mostly_axonal_delays_are_read_back_whole():
+    net = ns.Network()
+    cells = net.population(3, M.iaf_psc_exp(), name="cells")
+    net.connect(cells, cells[1:], synapse=M.stdp(), delay=2.0, axonal=0.8, name="p")
+    for engine in ("cpu", "reference"):
+        found = ns.Simulation(net, engine=engine).weights("p")
+        assert (found.delay == 2.0).all()
+        assert found.pre.tolist() == [0, 0, 1, 1, 2, 2]

@@ -37,6 +37,14 @@ def test_axonal_share_turns_the_window():
     np.testing.assert_allclose(got, np.sign(LAGS) * 2.0 * np.exp(-np.abs(LAGS) / 20), rtol=1e-11)
 
 
+@pytest.mark.parametrize(("axonal", "early"), [(0.75, 10.0), (0.9, 16.0), (1.0, 19.9)])
+def test_axonal_delay_lets_the_source_come_late(axonal, early):
+    """The target's spike is sooner at the synapse by (2 axonal - 1) delay; all but one step."""
+    rule = M.stdp(lambda_=0.02, mu_plus=0.0, mu_minus=0.0)
+    got = weights_after(rule, *pairs(-early), weight=50.0, delay=20.0, axonal=axonal) - 50.0
+    np.testing.assert_allclose(got, np.sign(LAGS) * 2.0 * np.exp(-np.abs(LAGS) / 20), rtol=1e-11)
+
+
 @pytest.mark.parametrize("delay", [0.1, 5.0])
 def test_inhibitory_window_is_symmetric(delay):
     """eta exp(-|lag|/tau), minus alpha eta for the one presynaptic spike."""
