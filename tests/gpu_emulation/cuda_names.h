@@ -16,7 +16,7 @@
 #define gridDim (cuemu::grid_dim)
 #define warpSize 32
 
-// Kernels declare shared memory and the grid's barrier by these two names; see device.cuh.
+// What device.cuh has for GPUs: shared memory, the grid's barrier, half precision.
 #define NS_SHARED(T, name, n) \
   T* const name = static_cast<T*>(cuemu::shared_array(__COUNTER__, sizeof(T) * (n)))
 #define NS_DYNAMIC_SHARED(name) \
@@ -25,6 +25,18 @@
 #define NS_GRID_SYNC() (cuemu::arrive_grid(__LINE__), cuemu::wait_grid(__LINE__))
 #define NS_GRID_ARRIVE() (cuemu::arrive_grid(__LINE__), 0u)
 #define NS_GRID_WAIT(token) ((void)(token), cuemu::wait_grid(__LINE__))
+
+static inline unsigned short ns_half_bits(float x) {
+  const _Float16 half = _Float16(x);
+  unsigned short bits;
+  std::memcpy(&bits, &half, sizeof bits);
+  return bits;
+}
+static inline float ns_half_value(unsigned short bits) {
+  _Float16 half;
+  std::memcpy(&half, &bits, sizeof half);
+  return float(half);
+}
 
 #define __syncthreads() ((void)cuemu::sync_block(0, cuemu::kAny, __LINE__))
 #define __syncthreads_or(v) cuemu::sync_block(v, cuemu::kAny, __LINE__)

@@ -38,7 +38,7 @@ def compiled(source: str, *, sanitizer: str | None = None, flags: Sequence[str] 
     flags : sequence of str
         More flags of the compiler.
     """
-    names = re.findall(r"__global__ void (?:__launch_bounds__\(\w+\) )?(\w+)\(", source)
+    names = re.findall(r"__global__ void\s+(?:__launch_bounds__\([\w, ]+\)\s+)?(\w+)\(", source)
     text = "\n".join(
         ['#include "cuda_names.h"', source, *(f"CUEMU_EXPORT({name})" for name in names)]
     )
@@ -163,12 +163,15 @@ class Emulated(Engine):
     precision: str = "float64"
     deterministic: bool = False
     launch: str = "auto"
+    weights: str = "auto"
+    procedural: Any = False
     seed: int = 0
     device: Any = None
     name = "gpu"
 
     def prepare(self, plan: Any) -> Runner:
         options = GPU(
-            precision=self.precision, deterministic=self.deterministic, launch=self.launch
-        )
+            precision=self.precision, deterministic=self.deterministic, launch=self.launch,
+            weights=self.weights, procedural=self.procedural,
+        )  # fmt: skip
         return GpuRunner(supported(plan), options, self.device or EmulatedDevice(self.seed))

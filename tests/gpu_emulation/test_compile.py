@@ -9,7 +9,7 @@ from test_models import built_in, network
 
 import neurosim as ns
 from neurosim.engines.gpu.network import DeviceNetwork
-from neurosim.engines.gpu.source import Format
+from neurosim.engines.gpu.source import Format, build_text
 
 pytestmark = pytest.mark.skipif(
     nvrtc.library() is None, reason="the wheel nvidia-cuda-nvrtc is not installed"
@@ -20,16 +20,18 @@ FORMS = (("float32", False), ("float32", True), ("float64", False), ("float64", 
 
 
 class _Listed(EmulatedDevice):
-    """Keeps the source instead of compiling it."""
+    """Keeps the source of the network instead of compiling it; its rows are built."""
 
     def compile(self, source, *, exact):
+        if "sort_rows(" in source:
+            return super().compile(source, exact=exact)
         self.source = source
 
 
-def source_of(net: ns.Network, real: str, deterministic: bool) -> str:
+def source_of(net: ns.Network, real: str, deterministic: bool, procedural: bool = False) -> str:
     plan = ns.Simulation(net, engine="reference").plan
     device = _Listed(tile=256, chunk=128)
-    DeviceNetwork(plan, device, real, deterministic)
+    DeviceNetwork(plan, device, real, deterministic, procedural=procedural)
     return device.source
 
 
@@ -58,6 +60,24 @@ def test_hot_kernels_keep_everything_in_registers(architecture, real, determinis
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_rows_are_built_in_registers(architecture):
+    for real, deterministic, wide, half in (
+        ("float", False, False, False), ("double", False, True, False),
+        ("float", True, False, False), ("float", False, False, True),
+    ):  # fmt: skip
+        text = build_text(Format(real, deterministic, wide, half=half))
+        kernels = {"measure", "fill", "sort_rows"}
+        assert_in_registers(text, architecture, "--fmad=false", kernels=kernels)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_rows_are_drawn_again_in_registers(architecture):
+    source = source_of(small(), "float32", False, procedural=True)
+    assert "NS_DRAWN 1" in source
+    assert_in_registers(source, architecture, "--fmad=false")
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_model_compiles_and_keeps_its_states_in_registers(architecture):
     models = {name: m() for name, m in built_in().items()}
     source = source_of(network(models), "float32", False)
@@ -77,7 +97,7 @@ def test_local_memory_is_seen():
 
 
 def test_mistakes_are_told_with_the_line():
-    source = source_of(small(), "float32", False).replace("ns_emit(net, source,", "ns_emit(nut,")
+    source = source_of(small(), "float32", False).replace("ns_emit(net, p,", "ns_emit(nut, p,")
     with pytest.raises(RuntimeError, match=r'update\.cu\(\d+\): error: identifier "nut"'):
         nvrtc.assembled(source, "sm_90")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from neurosim.engines.gpu.layout import layout_of
 from neurosim.engines.gpu.processes import build_processes
 from neurosim.engines.gpu.source import RELAY, Format, source_text
 from neurosim.engines.gpu.structs import GIVEN, ITEM, NET, POPULATION, SAMPLE
-from neurosim.engines.gpu.synapses import build_synapses
+from neurosim.engines.gpu.synapses import Procedural, Synapses
 from neurosim.errors import NetworkSizeError
 from neurosim.lower.memory import gib
 from neurosim.lower.model import LoweredModel
@@ -39,6 +40,8 @@ class DeviceNetwork:
     device : Device
     real : {"float32", "float64"}
     deterministic : bool
+    weights : {"auto", "float16"}
+    procedural : bool, str or sequence of str
 
     Raises
     ------
@@ -46,10 +49,17 @@ class DeviceNetwork:
         If the device has too little memory.
     """
 
-    def __init__(self, plan: Plan, device: Device, real: str, deterministic: bool) -> None:
+    def __init__(
+        self, plan: Plan, device: Device, real: str, deterministic: bool, weights: str = "auto",
+        procedural: Procedural = False,
+    ) -> None:  # fmt: skip
         self.plan, self.device, self.real = plan, device, np.dtype(real)
         self.layout = layout_of(plan, device.tile)
-        self.synapses = build_synapses(plan, self.layout, self.real, deterministic)
+        self.form = Format(
+            "double" if self.real.itemsize == 8 else "float", deterministic, False, device.tile,
+            device.chunk, weights == "float16",
+        )  # fmt: skip
+        self.synapses = Synapses(plan, self.layout, device, self.form, procedural)
         self.amount = np.dtype(np.int64) if deterministic else self.real
         emitters = {p.index: StepEmitter(p.model) for p in plan.populations if p.model is not None}
         self.bodies = {
@@ -59,9 +69,11 @@ class DeviceNetwork:
         self._recorded = {s.target.population.index for s in plan.spikes}
         self._emitters = emitters
         self._sizes()
+        if procedural == "auto":
+            self.synapses.draw_more(sum(self._parts().values()) - device.free_bytes())
         self._check_memory()
         self._allocate()
-        self.program = self._compile(deterministic)
+        self.program = self._compile()
 
     def _sizes(self) -> None:
         plan = self.plan
@@ -76,16 +88,17 @@ class DeviceNetwork:
             for n in self.row_sizes
         ]
 
-    def _check_memory(self) -> None:
-        """Raise NetworkSizeError, with the figures, if the device has too little memory."""
+    def _parts(self) -> dict[str, int]:
+        """Return the bytes that are needed, by what needs them."""
         item, layout, synapses = self.real.itemsize, self.layout, self.synapses
         neurons = 0
         for p in self.plan.populations:
             if p.model is not None:
                 arrays = len(self._emitters[p.index].coefficient.arrays)
                 neurons += p.n * ((len(p.model.states) + arrays + 2) * item + 4)
-        parts = {
-            f"{synapses.words.size} synapses": synapses.nbytes,
+        each = synapses.nbytes / max(1, synapses.n_synapses)
+        return {
+            f"{synapses.n_synapses} synapses of {each:.1f} bytes": synapses.nbytes,
             f"input on its way, {synapses.n_slots} steps long": (
                 synapses.n_slots * layout.n_channels * self.amount.itemsize
             ),
@@ -94,15 +107,32 @@ class DeviceNetwork:
             "recordings": 12 * self.n_records
             + item * sum(r * n for r, n in zip(self.sample_rows, self.row_sizes, strict=True)),
         }
+
+    def _check_memory(self) -> None:
+        """Raise NetworkSizeError, with the figures, if the device has too little memory."""
+        parts = self._parts()
         self.nbytes = sum(parts.values())
         free = self.device.free_bytes()
         if self.nbytes > free:
             figures = ", ".join(f"{name} {gib(size)}" for name, size in parts.items())
             raise NetworkSizeError(
                 f"engine 'gpu': the network needs {gib(self.nbytes)} ({figures}), but "
-                f"{self.device.describe()} has {gib(free)} free. Use fewer synapses, shorter "
-                "delays or fewer recordings, or engine='cpu'."
+                f"{self.device.describe()} has {gib(free)} free. Use {self._remedies()}."
             )
+
+    def _remedies(self) -> str:
+        """Return what would make the network smaller."""
+        ways, synapses = ["fewer synapses", "shorter delays"], self.synapses
+        if self.plan.spikes or self.plan.states:
+            ways.append("fewer recordings")
+        if synapses.n_weighted and not self.form.half:
+            ways.append("GPU(weights='float16')")
+        saved = sum(synapses.size(k) for k in synapses.drawable())
+        if saved:
+            ways.append(
+                f"rows that are drawn when needed (GPU(procedural=True), {gib(saved)} less)"
+            )
+        return ", ".join([*ways, "or engine='cpu'"])
 
     # ---- memory
 
@@ -114,6 +144,8 @@ class DeviceNetwork:
     def _allocate(self) -> None:
         device, layout, synapses = self.device, self.layout, self.synapses
         self._kept: list[Any] = []
+        rows = synapses.build()
+        drawings, groups = synapses.drawings(), synapses.groups()
         self.ring = device.to_device(np.zeros(synapses.n_slots * layout.n_channels, self.amount))
         self.status = device.to_device(np.array([0, 0, 0, 0, 0, NO_FAILURE], np.uint64))
         self.records = device.empty(3 * self.n_records, np.uint32)
@@ -142,8 +174,10 @@ class DeviceNetwork:
             "tile_population": self._put(np.repeat(np.arange(len(tiles)), tiles).astype(np.int32)),
             "processes": self._put(self.processes.records),
             "unit_process": self._put(self.processes.units),
-            "ring": device.address(self.ring), "row": self._put(synapses.row.astype(np.int64)),
-            "synapses": self._put(synapses.words), "weights": self._put(synapses.weights),
+            "ring": device.address(self.ring), "row": device.address(rows.row),
+            "synapses": device.address(rows.words),
+            "weights": device.address(rows.weights), "n_weighted": synapses.n_weighted,
+            "groups": self._put(groups), "drawn": self._put(drawings),
             "items": device.address(items), "records": device.address(self.records),
             "n_items": status, "n_records": status + 16, "n_spikes": status + 24,
             "n_events": status + 32, "failure": status + 40,
@@ -164,6 +198,8 @@ class DeviceNetwork:
         record["first_tile"], record["recorded"] = layout.tile[p.index], p.index in self._recorded
         record["key"] = p.noise_key[0] | p.noise_key[1] << 32
         record["scale"] = self._put(self.synapses.scale[p.index])
+        record["first_group"], record["n_groups"] = self.synapses.groups_of(p.index)
+        record["first_drawn"], record["n_drawn"] = self.synapses.drawn_of(p.index)
         if p.model is None:
             return record
         coefficients = self._emitters[p.index].coefficient
@@ -207,13 +243,12 @@ class DeviceNetwork:
                 rows.append(sample)
         return np.array(rows, SAMPLE)
 
-    def _compile(self, deterministic: bool) -> Program:
-        form = Format(
-            "double" if self.real.itemsize == 8 else "float", deterministic,
-            self.synapses.words.itemsize == 8, self.device.tile, self.device.chunk,
-        )  # fmt: skip
+    def _compile(self) -> Program:
+        synapses = self.synapses
+        form = replace(self.form, wide=synapses.word.itemsize == 8, drawn=bool(synapses.drawn))
         self.source = source_text(list(dict.fromkeys(self.bodies.values())), form)
-        return self.device.compile(self.source, exact=deterministic)
+        # drawn again, synapses have to be the same to the last bit
+        return self.device.compile(self.source, exact=form.deterministic or form.drawn)
 
     # ---- running
 

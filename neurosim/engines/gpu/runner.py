@@ -40,7 +40,10 @@ class GpuRunner(Runner):
         started = time.perf_counter()
         self.plan = plan
         self._device = device
-        self._network = DeviceNetwork(plan, device, options.precision, options.deterministic)
+        self._network = DeviceNetwork(
+            plan, device, options.precision, options.deterministic, options.weights,
+            options.procedural,
+        )  # fmt: skip
         self._launches = options.launch
         if self._launches == "auto":
             self._launches = "cooperative" if device.is_cooperative else "graph"

@@ -8,13 +8,19 @@ from dataclasses import dataclass
 from importlib import resources
 
 from neurosim import random
-from neurosim.engines.gpu.structs import DENSE, GIVEN, SPARSE, declarations
+from neurosim.engines.gpu.structs import DENSE, GIVEN, MEASURED, MODES, SPARSE, declarations
 from neurosim.lower.poisson import DENSE_BLOCK
+from neurosim.lower.rows import EDGE, SOURCE
+from neurosim.network import distributions
 
 _PARTS_BEFORE = ("device.cuh", "functions.cuh", "random.cuh")
 _PARTS_AFTER = (
-    "ring_cell.cuh", "update.cu", "events.cuh", "drive.cu", "deliver.cu", "drivers.cu"
+    "weights.cuh", "rows.cuh", "ring_cell.cuh", "update.cu", "events.cuh", "drive.cu",
+    "deliver.cu", "drivers.cu",
 )  # fmt: skip
+_DISTRIBUTIONS = ("CONSTANT", "UNIFORM", "NORMAL", "LOGNORMAL", "EXPONENTIAL")
+#: Delays [steps] are limited to this before they become integers; the host refuses them.
+_LONGEST = 2.0**40
 #: A source of spikes sends as many as have reached it: generators, given spikes, parrots.
 RELAY = """\
   return (int)ns_input(cell, 0);
@@ -35,6 +41,10 @@ class Format:
         Whether a synapse takes 64 bits.
     tile, chunk : int
         Threads of a block; synapses of a work item, a divisor of `tile`.
+    half : bool
+        Whether weights are stored in half precision.
+    drawn : bool
+        Whether there are rows that are drawn when they are delivered.
     """
 
     real: str
@@ -42,6 +52,13 @@ class Format:
     wide: bool
     tile: int = 256
     chunk: int = 128
+    half: bool = False
+    drawn: bool = False
+
+    @property
+    def weight(self) -> str:
+        """The C type of a stored weight."""
+        return "unsigned short" if self.half else "int" if self.deterministic else self.real
 
 
 def source_text(bodies: Sequence[str], form: Format) -> str:
@@ -53,7 +70,8 @@ def source_text(bodies: Sequence[str], form: Format) -> str:
         Body of ``ns_step`` for each kind of population.
     form : Format
     """
-    parts = [*common_parts(bodies, form), *(kernel_part(name) for name in _PARTS_AFTER)]
+    after = (*(["draw.cuh"] if form.drawn else []), *_PARTS_AFTER)
+    parts = [*common_parts(bodies, form), *(kernel_part(name) for name in after)]
     return "\n".join(parts) + "\n"
 
 
@@ -71,6 +89,14 @@ def common_parts(bodies: Sequence[str], form: Format) -> list[str]:
     return [*parts, "  }\n  return 0;\n}"]
 
 
+def build_text(form: Format) -> str:
+    """Return the source of the kernels that build rows of synapses."""
+    parts = [_options(form), _constants(), *(kernel_part(name) for name in _PARTS_BEFORE)]
+    parts += ['#line 1 "structs"', declarations()]
+    parts += [kernel_part(name) for name in ("weights.cuh", "draw.cuh", "build.cu")]
+    return "\n".join(parts) + "\n"
+
+
 def kernel_part(name: str) -> str:
     """Return the text of a file of kernels."""
     text = resources.files("neurosim.engines.gpu").joinpath("kernels", name).read_text()
@@ -82,9 +108,11 @@ def _options(form: Format) -> str:
         [
             f"typedef {form.real} REAL;",
             f"typedef unsigned {'long long' if form.wide else 'int'} ns_synapse;",
-            f"typedef {'int' if form.deterministic else form.real} ns_weight;",
+            f"typedef {form.weight} ns_weight;",
             f"typedef {'long long' if form.deterministic else form.real} ns_amount;",
             f"#define NS_DETERMINISTIC {int(form.deterministic)}",
+            f"#define NS_HALF {int(form.half)}",
+            f"#define NS_DRAWN {int(form.drawn)}",
             f"#define NS_TILE {form.tile}",
             f"#define NS_CHUNK {form.chunk}",
         ]
@@ -98,14 +126,19 @@ def _constants() -> str:
         "INFINITY": "__longlong_as_double(0x7ff0000000000000ll)",
         "PHILOX_ROUNDS": random.PHILOX_ROUNDS,
         "SQRT_HALF_BITS": f"{random.SQRT_HALF_BITS}ll",
+        "EDGE": f"{EDGE}u", "SOURCE": f"{SOURCE}u", "LONGEST": _LONGEST,
     }  # fmt: skip
+    values |= {name: getattr(distributions, name) for name in _DISTRIBUTIONS}
+    values |= {mode.upper(): k for k, mode in enumerate(MODES)}
+    values |= {name: k for k, name in enumerate(MEASURED)}
     for k in (0, 1):
         values[f"PHILOX_M{k}"] = f"{random.PHILOX_MULTIPLIERS[k]}ull"
         values[f"PHILOX_W{k}"] = f"{random.PHILOX_WEYL[k]}u"
     values |= {f"FACTOR{k}": 1.0 / math.factorial(k) for k in range(2, 14)}
     for name in (
-        "LN2_HIGH", "LN2_LOW", "LOG_COEFFICIENTS", "PPF_CENTRE", "PPF_CENTRE_NUM",
-        "PPF_CENTRE_DEN", "PPF_TAIL", "PPF_TAIL_NUM", "PPF_TAIL_DEN", "PPF_FAR_NUM", "PPF_FAR_DEN",
+        "LN2_HIGH", "LN2_LOW", "INV_LN2", "LOG_COEFFICIENTS", "EXP_COEFFICIENTS", "PPF_CENTRE",
+        "PPF_CENTRE_NUM", "PPF_CENTRE_DEN", "PPF_TAIL", "PPF_TAIL_NUM", "PPF_TAIL_DEN",
+        "PPF_FAR_NUM", "PPF_FAR_DEN",
     ):  # fmt: skip
         value = getattr(random, name)
         many = isinstance(value, tuple)

@@ -12,7 +12,38 @@ import numpy as np
 Fields = Sequence[tuple[str, str]]
 #: C type and name of each field; pointers are kept as addresses.
 _FIELDS = {
-    "Item": [("long long", "begin"), ("int", "length"), ("int", "count")],
+    # a piece of a row: stored synapses, or numbers of draws of the projection `drawn` (else -1)
+    "Item": [
+        ("long long", "begin"), ("int", "length"), ("int", "count"), ("double", "amount"),
+        ("int", "drawn"), ("int", "row"),
+    ],
+    # rows of one kind of all sources of a population: `amount` is their one weight, or what the
+    # weights of half precision are multiples of
+    "Group": [("long long", "first_row"), ("double", "amount")],
+    "Projection": [
+        ("long long", "mode"), ("long long", "by_target"), ("long long", "absolute"),
+        ("long long", "n_rows"), ("long long", "n_columns"), ("unsigned long long", "key"),
+        ("long long", "degree"), ("const long long*", "degrees"),  # of all rows, or of each
+        ("const long long*", "excluded"), ("double", "inverse_log"),
+        ("const long long*", "pre_ids"), ("const long long*", "post_ids"),
+        ("long long", "weight_kind"), ("double", "weight[4]"),
+        ("long long", "delay_kind"), ("double", "delay[4]"), ("double", "dt"),
+        ("const unsigned*", "list_row"), ("const unsigned*", "list_column"),
+        ("const unsigned*", "list_number"), ("const double*", "list_weight"),
+        ("const double*", "list_delay"),
+        ("long long", "positive"), ("long long", "negative"),  # first channels of both receptors
+        ("double", "positive_unit"), ("double", "negative_unit"),
+        ("long long", "first_row"),  # in the table, of the first source of the population
+        # for rows that are drawn when they are delivered: view's index of each source, amount
+        ("const int*", "row_of"), ("long long", "constant"), ("double", "amount"),
+    ],
+    "Build": [
+        ("unsigned*", "counts"), ("const long long*", "row"), ("ns_synapse*", "synapses"),
+        ("ns_weight*", "weights"), ("unsigned long long*", "measured"),
+        ("unsigned long long*", "tables"), ("long long", "n_tables"), ("long long", "table_size"),
+        ("long long", "n_rows"), ("long long", "n_weighted"), ("long long", "delay_bits"),
+        ("unsigned long long", "find"),  # row and number of a draw
+    ],
     "Current": [
         ("long long", "begin"), ("long long", "end"),  # the neurons that it may reach
         ("const unsigned char*", "members"),  # which of these it does reach; none: all
@@ -29,6 +60,8 @@ _FIELDS = {
         ("REAL*", "substep"),  # of the adaptive method
         ("const REAL*", "scalars"), ("const REAL*", "arrays"),  # coefficients, as emit.py numbers
         ("const Current*", "currents"), ("long long", "n_currents"), ("const double*", "scale"),
+        ("long long", "first_group"), ("long long", "n_groups"),  # of its rows of synapses
+        ("long long", "first_drawn"), ("long long", "n_drawn"),  # projections drawn at delivery
     ],
     "Process": [
         ("long long", "kind"), ("long long", "n"), ("long long", "first_unit"),
@@ -51,8 +84,10 @@ _FIELDS = {
         ("const Population*", "populations"), ("const int*", "tile_population"),
         ("const Process*", "processes"), ("const int*", "unit_process"),
         ("const Sample*", "samples"),
-        ("ns_amount*", "ring"), ("const long long*", "row"),  # of each source: its first synapse
+        ("ns_amount*", "ring"), ("const long long*", "row"),  # of each row: its first synapse
         ("const ns_synapse*", "synapses"), ("const ns_weight*", "weights"),
+        ("long long", "n_weighted"),  # synapses with a weight of their own: the first ones
+        ("const Group*", "groups"), ("const Projection*", "drawn"),
         ("Item*", "items"), ("unsigned long long*", "n_items"),
         ("unsigned*", "records"), ("unsigned long long*", "n_records"),
         ("unsigned long long*", "n_spikes"), ("unsigned long long*", "n_events"),
@@ -83,9 +118,19 @@ def _dtype(name: str) -> np.dtype:
     return record_type(_FIELDS[name])
 
 
-ITEM, CURRENT, POPULATION, PROCESS, SAMPLE, NET = (
-    _dtype(name) for name in ("Item", "Current", "Population", "Process", "Sample", "Net")
-)
+ITEM, GROUP, PROJECTION, BUILD, CURRENT, POPULATION, PROCESS, SAMPLE, NET = (
+    _dtype(name)
+    for name in (
+        "Item", "Group", "Projection", "Build", "Current", "Population", "Process", "Sample", "Net",
+    )
+)  # fmt: skip
+#: What `measure` finds, by place: see build.cu.
+MEASURED = (
+    "N_SYNAPSES", "LONGEST_DELAY", "N_SHORT", "FIRST_SHORT", "SMALLEST", "SHORT_COLUMN",
+    "POSITIVE", "NEGATIVE",
+)  # fmt: skip
+#: Ways in which rows are filled (`neurosim.lower.rows.Rows.mode`), as kernels number them.
+MODES = ("draw", "all", "one", "skip", "unique", "list")
 #: Kinds of processes.
 DENSE, SPARSE, GIVEN = 0, 1, 2
 

@@ -1,116 +1,445 @@
-"""All synapses of a network as rows of one table, ordered by source, delay and target."""
+"""All synapses of a network as rows of one table on the device, which draws them itself.
+
+A row belongs to a source and is ordered by delay, target and weight. Rows are in groups: of the
+synapses of a population, those with a weight of their own are one group, and those that share a
+weight another, which stores none. `Synapses` measures all projections, so that what they need
+is known before it is allocated, and then fills the rows.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 
+from neurosim.engines.gpu.device import Device, Program
 from neurosim.engines.gpu.layout import Layout
-from neurosim.lower.connectivity import count_estimate
-from neurosim.lower.expand import expand
-from neurosim.lower.memory import require_memory
-from neurosim.lower.plan import Plan
-from neurosim.lower.quantize import units
+from neurosim.engines.gpu.projections import record_of, refusal, row_of
+from neurosim.engines.gpu.source import Format, build_text
+from neurosim.engines.gpu.structs import BUILD, GROUP, MEASURED, PROJECTION
+from neurosim.errors import DelayError, NetworkError, unknown_name
+from neurosim.lower.connectivity import ConnectionSpec, short_delay_error
+from neurosim.lower.plan import ConnectionPlan, Plan
+from neurosim.lower.quantize import BITS, units
+from neurosim.lower.rows import plan_rows
 
 #: Words up to which a synapse takes 32 bits.
 _NARROW = 2**32
-#: Bytes that a synapse takes while it is drawn and sorted with NumPy.
-_BUILD_BYTES = 240
+#: Bytes for the tables of what has been drawn (rules without multapses).
+_TABLES = 1 << 28
+_WARP = 32
+_NONE = 2**64 - 1
+_WEIGHTS: dict[str, np.dtype[Any]] = {
+    "float": np.dtype(np.float32), "double": np.dtype(np.float64), "int": np.dtype(np.int32),
+    "unsigned short": np.dtype(np.uint16),
+}  # fmt: skip
+#: Which rows are drawn when they are delivered.
+Procedural = bool | str | Sequence[str]
 
 
 @dataclass(frozen=True)
-class Synapses:
-    """Rows of synapses, one row a source.
+class Rows:
+    """The table on the device.
 
     Attributes
     ----------
-    row : (n_sources + 1,) int64
+    row : array of (n_rows + 1,) int64
         Where rows begin.
-    words : (n_synapses,) uint32 or uint64
+    words : array of (n_synapses,) uint32 or uint64
         ``channel << delay_bits | delay``.
-    weights : (n_synapses,)
-        In the precision of the engine, or int32 in units of the channel's scale.
+    weights : array of (n_weighted,)
+        Of the first synapses: in the precision of the engine, as int32 in units of the channel's
+        scale, or in half precision.
+    """
+
+    row: Any
+    words: Any
+    weights: Any
+
+
+@dataclass
+class _Group:
+    """Rows of one kind: of all sources of a population."""
+
+    population: int
+    weighted: bool
+    amount: float
+    members: list[int]
+    first_row: int = 0
+
+
+class Synapses:
+    """The synapses of a network, which `build` puts on the device.
+
+    Parameters
+    ----------
+    plan : Plan
+        Its plastic projections are left out.
+    layout : Layout
+    device : Device
+    form : Format
+        Types of numbers.
+    procedural : bool, str or sequence of str
+        See `neurosim.engines.gpu.options.GPU`; ``"auto"`` is left to `draw_more`.
+
+    Attributes
+    ----------
     delay_bits, n_slots : int
         Bits of a delay; slots of the ring, a power of two above the longest delay.
     scale : tuple of (n_rows,) float64
         Of each population: what one unit of each row of channels stands for.
+    n_synapses, n_weighted : int
+        Stored synapses, and those with a weight of their own.
+    drawn : list of int
+        Projections, by number, whose rows are drawn when they are delivered.
+
+    Raises
+    ------
+    DelayError
+        If a drawn delay rounds to less than one step.
+    NetworkError
+        If rows of a projection cannot be drawn when they are delivered.
     """
 
-    row: np.ndarray
-    words: np.ndarray
-    weights: np.ndarray
-    delay_bits: int
-    n_slots: int
-    scale: tuple[np.ndarray, ...]
+    def __init__(
+        self, plan: Plan, layout: Layout, device: Device, form: Format, procedural: Procedural
+    ) -> None:
+        self._plan, self._layout, self._device, self._form = plan, layout, device, form
+        self.connections = [c for c in plan.connections if c.plasticity is None]
+        self._rows = [plan_rows(c.spec) for c in self.connections]
+        self._kept: list[list[Any]] = [[] for _ in self.connections]  # what each is drawn from
+        self.records = np.zeros(len(self.connections), PROJECTION)
+        for k, (c, rows) in enumerate(zip(self.connections, self._rows, strict=True)):
+            self.records[k] = record_of(c, rows, plan, layout, partial(self._put, k))[0]
+        self.drawn = self._chosen(procedural)
+        self._counts, self._measured = self._measure()
+        longest = max([1, *(int(m["LONGEST_DELAY"]) for m in self._measured)])
+        self.delay_bits = longest.bit_length()
+        self.n_slots = 1 << self.delay_bits
+        self.scale = self._scales()
+        self._arrange()
+
+    def _put(self, k: int, values: np.ndarray) -> int:
+        array = self._device.to_device(values)
+        self._kept[k].append(array)
+        return self._device.address(array)
+
+    # ---- what there is
+
+    def _measure(self) -> tuple[list[np.ndarray], list[dict[str, int]]]:
+        """Return how many synapses each source has in each projection, and what else is known."""
+        sizes = [self._plan.populations[c.pre].n for c in self.connections]
+        starts = np.cumsum([0, *sizes])
+        first = [0] * len(MEASURED)
+        first[MEASURED.index("FIRST_SHORT")] = first[MEASURED.index("SMALLEST")] = _NONE
+        device = self._device
+        counts = device.to_device(np.zeros(starts[-1], np.uint32))
+        measured = device.to_device(np.tile(np.array(first, np.uint64), (len(sizes), 1)))
+        program = device.compile(build_text(self._form), exact=True)
+        build = np.zeros(1, BUILD)
+        build["counts"], build["find"] = device.address(counts), _NONE
+        self.records["first_row"] = starts[:-1]
+        for k in range(len(sizes)):
+            build["measured"] = device.address(measured) + 8 * len(MEASURED) * k
+            self._launch(program, "measure", k, build)
+        found = _by_name(device.fetch(measured))
+        for k, m in enumerate(found):
+            if m["N_SHORT"]:  # once more, to see where the first of them leads
+                build["measured"] = device.address(measured) + 8 * len(MEASURED) * k
+                build["find"] = m["FIRST_SHORT"]
+                self._launch(program, "measure", k, build)
+                column = _by_name(device.fetch(measured))[k]["SHORT_COLUMN"]
+                raise _short(self.connections[k].spec, m, column, self._rows[k].by_target)
+        return np.split(device.fetch(counts), starts[1:-1]), found
+
+    def _launch(self, program: Program, kernel: str, k: int, build: np.ndarray) -> None:
+        """Launch a kernel for one projection."""
+        n_threads = int(self.records["n_rows"][k])
+        degree = self._rows[k].degree
+        if self._rows[k].mode != "list":
+            n_threads *= _WARP
+        grid = program.grid(-(-n_threads // self._device.tile), cooperative=False)
+        tables = None
+        if self._rows[k].mode == "unique":
+            size = 1 << (2 * (int(degree.max(initial=0)) + _WARP) - 1).bit_length()
+            n_tables = max(1, min(grid.blocks * grid.tile // _WARP, _TABLES // (8 * size)))
+            tables = self._device.empty(n_tables * size, np.uint64)
+            build["tables"], build["n_tables"] = self._device.address(tables), n_tables
+            build["table_size"] = size
+        if n_threads:
+            program.launch(kernel, grid, (self.records[k : k + 1], build))
+
+    def _scales(self) -> tuple[np.ndarray, ...]:
+        """Return the scales of each population: the units of its weights, else 1."""
+        if not self._form.deterministic:
+            return tuple(np.ones(rows) for rows in self._layout.rows)
+        largest = [np.zeros(rows) for rows in self._layout.rows]
+        for c, m in zip(self.connections, self._measured, strict=True):
+            for receptor, name in zip(c.spec.receptors, ("POSITIVE", "NEGATIVE"), strict=True):
+                of = largest[c.post]
+                of[receptor] = max(of[receptor], _number(m[name]))
+        return units(self._plan, largest)
+
+    # ---- which rows are drawn when they are delivered
+
+    def _chosen(self, procedural: Procedural) -> list[int]:
+        reasons = self._refusals()
+        if isinstance(procedural, bool) or procedural == "auto":
+            return [k for k, r in enumerate(reasons) if r is None] if procedural is True else []
+        names = {c.name: k for k, c in enumerate(self.connections)}
+        chosen = []
+        for name in [procedural] if isinstance(procedural, str) else procedural:
+            if name not in names:
+                raise unknown_name("static projection", name, names, "GPU(procedural=...)")
+            reason = reasons[names[name]]
+            if reason is not None:
+                raise NetworkError(
+                    f"GPU: procedural names projection {name!r}, but {reason}. Leave it out, or "
+                    "use FixedProbability, FixedOutdegree or FixedTotalNumber."
+                )
+            chosen.append(names[name])
+        return sorted(set(chosen))
+
+    def _refusals(self) -> list[str | None]:
+        return [refusal(c.spec, r) for c, r in zip(self.connections, self._rows, strict=True)]
+
+    def drawable(self) -> list[int]:
+        """Return the stored projections whose rows could be drawn when they are delivered."""
+        return [k for k, r in enumerate(self._refusals()) if r is None and k not in self.drawn]
+
+    def draw_more(self, excess: int) -> None:
+        """Draw more projections at delivery, the largest first, until `excess` bytes are saved."""
+        for k in sorted(self.drawable(), key=lambda k: -self.size(k)):
+            if excess <= 0:
+                break
+            excess -= self.size(k)
+            self.drawn = sorted([*self.drawn, k])
+        self._arrange()
+
+    # ---- where it goes
+
+    def _arrange(self) -> None:
+        """Divide what is stored into groups of rows: those with weights of their own first."""
+        groups: dict[tuple[Any, ...], _Group] = {}
+        for k, c in enumerate(self.connections):
+            if k in self.drawn:
+                continue
+            weighted = not c.spec.constant
+            amount = 0.0 if weighted else self._amount(c)
+            key = (c.pre, weighted, amount)
+            groups.setdefault(key, _Group(c.pre, weighted, amount, [])).members.append(k)
+        for group in groups.values():
+            if group.weighted:
+                group.amount = self._set_units(group.members)
+        self._groups = sorted(groups.values(), key=lambda g: (not g.weighted, g.population))
+        first = 0
+        for group in self._groups:
+            group.first_row = first
+            first += self._plan.populations[group.population].n
+        lengths = [np.sum([self._counts[k] for k in g.members], axis=0) for g in self._groups]
+        self._lengths = np.concatenate([np.zeros(0, np.int64), *lengths]).astype(np.int64)
+        n_rows = sum(ls.size for g, ls in zip(self._groups, lengths, strict=True) if g.weighted)
+        self.n_synapses = int(self._lengths.sum())
+        self.n_weighted = int(self._lengths[:n_rows].sum())
+
+    def _amount(self, c: ConnectionPlan) -> float:
+        """Return what a synapse of a projection with one weight adds."""
+        weight = c.spec.constant_weight
+        if not self._form.deterministic:
+            return weight
+        return float(np.rint(weight / self._scale_of(c, c.spec.weight[1] < 0)))
+
+    def _scale_of(self, c: ConnectionPlan, negative: bool) -> float:
+        return float(self.scale[c.post][c.spec.receptors[negative]])
+
+    def _set_units(self, members: Sequence[int]) -> float:
+        """Set the units of weights that are stored together; return their common factor."""
+        if not self._form.deterministic:
+            factor = max(
+                _above(_number(self._measured[k][sign]))
+                for k in members
+                for sign in ("POSITIVE", "NEGATIVE")
+            )
+            if self._form.half:
+                for name in ("positive_unit", "negative_unit"):
+                    self.records[name][members] = 1.0 / factor
+            return factor
+        factor = 2.0**BITS if self._form.half else 1.0  # from halves to whole numbers
+        for k in members:
+            for negative, name in enumerate(("positive_unit", "negative_unit")):
+                scale = self._scale_of(self.connections[k], bool(negative))
+                self.records[name][k] = 1.0 / (scale * factor)
+        return factor
+
+    def size(self, k: int) -> int:
+        """Return how many bytes the stored synapses of a projection take."""
+        each = self.word.itemsize + (0 if self.connections[k].spec.constant else self._weight_bytes)
+        return each * self._measured[k]["N_SYNAPSES"]
+
+    @property
+    def word(self) -> np.dtype:
+        """Type of a synapse."""
+        wide = self._layout.n_channels << self.delay_bits > _NARROW
+        return np.dtype(np.uint64 if wide else np.uint32)
+
+    @property
+    def _weight_bytes(self) -> int:
+        return _WEIGHTS[self._form.weight].itemsize
 
     @property
     def nbytes(self) -> int:
         """Bytes of all tables."""
-        return self.row.nbytes + self.words.nbytes + self.weights.nbytes
+        return (
+            8 * (self._lengths.size + 1)
+            + self.word.itemsize * self.n_synapses
+            + self._weight_bytes * self.n_weighted
+        )
 
     def n_items(self, chunk: int) -> int:
         """Return how many work items there are if every source spikes."""
-        return int((-(-np.diff(self.row) // chunk)).sum())
+        items = int((-(-self._lengths // chunk)).sum())
+        for k in self.drawn:
+            rows = self._rows[k]
+            each = np.ones(rows.n_rows, np.int64) if rows.mode == "skip" else rows.degree
+            items += int((-(-each // chunk)).sum())
+        return items
+
+    # ---- building
+
+    def build(self) -> Rows:
+        """Fill the rows of what is stored, and free what served to draw it."""
+        device, n_rows = self._device, self._lengths.size
+        form = replace(self._form, wide=self.word.itemsize == 8)
+        program = device.compile(build_text(form), exact=True)
+        row = device.to_device(np.concatenate([[0], np.cumsum(self._lengths)]).astype(np.int64))
+        words = device.empty(self.n_synapses, self.word)
+        weights = device.empty(self.n_weighted, _WEIGHTS[self._form.weight])
+        counts = device.to_device(np.zeros(n_rows, np.uint32))
+        build = np.zeros(1, BUILD)
+        for name, array in (("row", row), ("synapses", words), ("weights", weights)):
+            build[name] = device.address(array)
+        build["counts"], build["delay_bits"] = device.address(counts), self.delay_bits
+        build["n_rows"], build["n_weighted"] = n_rows, self.n_weighted
+        for group in self._groups:
+            for k in group.members:
+                self.records["first_row"][k] = group.first_row
+                self._launch(program, "fill", k, build)
+        if n_rows:
+            program.launch("sort_rows", program.grid(n_rows, cooperative=False), (build,))
+        device.fetch(counts)  # ends when the kernels have
+        for k, kept in enumerate(self._kept):
+            if k not in self.drawn:
+                kept.clear()
+        self.rows = Rows(row, words, weights)
+        return self.rows
+
+    def groups(self) -> np.ndarray:
+        """Return the records of the groups of rows, by population."""
+        records = np.zeros(len(self._groups), GROUP)
+        for record, group in zip(records, self._by_population(), strict=True):
+            record["first_row"], record["amount"] = group.first_row, group.amount
+        return records
+
+    def _by_population(self) -> list[_Group]:
+        return sorted(self._groups, key=lambda g: g.population)
+
+    def groups_of(self, population: int) -> tuple[int, int]:
+        """Return the first group of a population in `groups`, and how many it has."""
+        numbers = [g.population for g in self._by_population()]
+        return numbers.index(population) if population in numbers else 0, numbers.count(population)
+
+    def drawings(self) -> np.ndarray:
+        """Return the records of the projections that are drawn at delivery, by population."""
+        order = self._drawn_by_population()
+        records = self.records[order]
+        for record, k in zip(records, order, strict=True):
+            c = self.connections[k]
+            if c.spec.pre_ids is not None:
+                n = self._plan.populations[c.pre].n
+                record["row_of"] = self._put(k, row_of(c.spec, n))
+            record["amount"] = self._amount(c) if c.spec.constant else self._set_units([k])
+            for name in ("positive_unit", "negative_unit"):
+                record[name] = self.records[name][k]
+        return records
+
+    def _drawn_by_population(self) -> list[int]:
+        return sorted(self.drawn, key=lambda k: self.connections[k].pre)
+
+    def drawn_of(self, population: int) -> tuple[int, int]:
+        """Return the first projection of a population in `drawings`, and how many it has."""
+        numbers = [self.connections[k].pre for k in self._drawn_by_population()]
+        return numbers.index(population) if population in numbers else 0, numbers.count(population)
+
+    # ---- on the host
+
+    @cached_property
+    def _on_host(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return where the synapses of each source begin, their words and their weights."""
+        fetch, layout = self._device.fetch, self._layout
+        source = np.empty(self.n_synapses, np.int64)
+        stored = fetch(self.rows.weights, self.n_weighted)
+        if self._form.half:
+            stored = stored.view(np.float16).astype(np.float64)
+        kind = np.int32 if self._form.deterministic else _WEIGHTS[self._form.real]
+        weights = np.empty(self.n_synapses, kind)
+        ends = np.concatenate([[0], np.cumsum(self._lengths)])
+        for group in self._groups:
+            n = self._plan.populations[group.population].n
+            rows = slice(group.first_row, group.first_row + n)
+            begin, end = ends[rows.start], ends[rows.stop]
+            first = layout.source[group.population]
+            source[begin:end] = np.repeat(first + np.arange(n), self._lengths[rows])
+            if not group.weighted:
+                weights[begin:end] = group.amount
+            else:
+                weights[begin:end] = stored[begin:end] * (group.amount if self._form.half else 1)
+        order = np.argsort(source, kind="stable")
+        row = np.searchsorted(source[order], np.arange(layout.n_sources + 1))
+        return row, fetch(self.rows.words, self.n_synapses)[order], weights[order]
+
+    @property
+    def row(self) -> np.ndarray:
+        """Where the stored synapses of each source begin, as arrays of the host: O(synapses)."""
+        return self._on_host[0]
+
+    @property
+    def words(self) -> np.ndarray:
+        """Channels and delays of the stored synapses, source by source, on the host."""
+        return self._on_host[1]
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Weights of the stored synapses on the host; in units where sums are deterministic."""
+        return self._on_host[2]
 
 
-def build_synapses(plan: Plan, layout: Layout, real: np.dtype, deterministic: bool) -> Synapses:
-    """Return the synapses of a network.
-
-    Raises
-    ------
-    NetworkSizeError
-        If they do not fit into the memory of the host.
-    """
-    require_memory(
-        _BUILD_BYTES * sum(count_estimate(c.spec)[0] for c in plan.connections),
-        "synapses, expanded on the host for engine 'gpu', need",
-        "Use fewer synapses or engine='cpu'.",
-    )
-    source, channel, delay, weight, plastic = _expanded(plan, layout)
-    delay_bits = max(1, int(delay.max(initial=1)).bit_length())
-    scale = _scales(plan, layout, channel, weight, deterministic)
-    order = np.lexsort((channel, delay, source))
-    order = order[~plastic[order]]  # those have tables of their own, see plastic.py
-    source, channel, delay, weight = (x[order] for x in (source, channel, delay, weight))
-    row = np.searchsorted(source, np.arange(layout.n_sources + 1))
-    wide = layout.n_channels << delay_bits > _NARROW
-    words = (channel << delay_bits | delay).astype(np.uint64 if wide else np.uint32)
-    if deterministic:
-        each = np.concatenate(
-            [np.repeat(s, p.n) for s, p in zip(scale, plan.populations, strict=True)]
-        )
-        weights = np.rint(weight / each[channel]).astype(np.int32)
-    else:
-        weights = weight.astype(real)
-    return Synapses(row, words, weights, delay_bits, 1 << delay_bits, scale)
+def _by_name(measured: np.ndarray) -> list[dict[str, int]]:
+    rows = measured.reshape(-1, len(MEASURED))
+    return [dict(zip(MEASURED, map(int, row), strict=True)) for row in rows]
 
 
-def _expanded(plan: Plan, layout: Layout) -> tuple[np.ndarray, ...]:
-    """Return source, channel, delay and weight of every synapse, and whether it is plastic."""
-    none = np.zeros(0, np.int64)
-    parts: list[tuple[np.ndarray, ...]] = [(none, none, none, np.zeros(0), np.zeros(0, bool))]
-    for c in plan.connections:
-        e = expand(c.spec)
-        first, n = layout.channel[c.post], plan.populations[c.post].n
-        channel = first + e.receptor * n + e.post
-        plastic = np.full(len(e), c.plasticity is not None)
-        parts.append((layout.source[c.pre] + e.pre, channel, e.delay_steps, e.weight, plastic))
-    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+def _number(ordered: int) -> float:
+    """Return the number of a word that `ns_ordered` made; 0 for none."""
+    if not ordered:
+        return 0.0
+    bits = ordered ^ (1 << 63) if ordered >> 63 else ~ordered & _NONE
+    return float(np.uint64(bits).view(np.float64))
 
 
-def _scales(
-    plan: Plan, layout: Layout, channel: np.ndarray, weight: np.ndarray, deterministic: bool
-) -> tuple[np.ndarray, ...]:
-    """Return the scales of each population: the units of its weights, else 1."""
-    if not deterministic:
-        return tuple(np.ones(rows) for rows in layout.rows)
-    largest = []
-    for p in plan.populations:
-        first = layout.channel[p.index]
-        most = [
-            np.abs(weight[(channel >= first + r * p.n) & (channel < first + (r + 1) * p.n)])
-            for r in range(layout.rows[p.index])
-        ]
-        largest.append(np.array([w.max(initial=0.0) for w in most]))
-    return units(plan, largest)
+def _above(x: float) -> float:
+    """Return the power of two above a number."""
+    return float(2.0 ** int(np.frexp(x)[1]))
+
+
+def _short(spec: ConnectionSpec, m: dict[str, int], column: int, by_target: bool) -> DelayError:
+    pre, post = m["FIRST_SHORT"] >> 32, column
+    if by_target:
+        pre, post = post, pre
+    return short_delay_error(
+        spec, m["N_SHORT"], m["N_SYNAPSES"], _number(m["SMALLEST"]),
+        int(pre if spec.pre_ids is None else spec.pre_ids[pre]),
+        int(post if spec.post_ids is None else spec.post_ids[post]),
+    )  # fmt: skip

@@ -1,5 +1,6 @@
 // What differs between compilers: nvcc or NVRTC, and g++ with the emulation layer of the tests,
-// which defines NS_SHARED and the barriers itself. Nothing is included on the device.
+// which defines NS_SHARED, the barriers and the functions of half precision itself. Nothing is
+// included on the device.
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
 
 typedef unsigned int uint32_t;
@@ -41,13 +42,33 @@ __device__ __forceinline__ void ns_grid_wait(unsigned before) {
 #define NS_GRID_WAIT(token) ns_grid_wait(token)
 #define NS_GRID_SYNC() ns_grid_wait(ns_grid_arrive())
 
+// Half precision as 16 bits, rounded to the nearest, ties to even.
+__device__ __forceinline__ unsigned short ns_half_bits(float x) {
+  unsigned short bits;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(x));
+  return bits;
+}
+__device__ __forceinline__ float ns_half_value(unsigned short bits) {
+  float x;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(bits));
+  return x;
+}
+
 #endif
 
 // Threads of a block, which is also the number of neurons that a block updates at a time.
 #ifndef NS_TILE
 #define NS_TILE 256
 #endif
+// Blocks that are resident on a multiprocessor: registers need not be saved for more.
+#ifndef NS_RESIDENT
+#define NS_RESIDENT 4
+#endif
 // Synapses of a work item of the delivery: a block does NS_TILE / NS_CHUNK of them at a time.
 #ifndef NS_CHUNK
 #define NS_CHUNK 128
+#endif
+// Shared memory in which the synapses of a row are sorted, if they fit.
+#ifndef NS_SORT_BYTES
+#define NS_SORT_BYTES 32768
 #endif

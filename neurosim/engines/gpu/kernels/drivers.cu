@@ -16,7 +16,7 @@ extern "C" __global__ void __launch_bounds__(NS_TILE) update(const Net net, int 
   ns_update(net, net.clock[0] + k);
 }
 
-extern "C" __global__ void __launch_bounds__(NS_TILE) after(const Net net, int k, int last) {
+extern "C" __global__ void __launch_bounds__(NS_TILE, NS_RESIDENT) after(const Net net, int k, int last) {
   const long long t = net.clock[0] + k;
   ns_deliver(net, t);
   ns_sample(net, t);

@@ -56,9 +56,23 @@ __device__ __forceinline__ double ns_draw_log(double x) {
          ((half_square - (s * (half_square + z * p) + exponent * NS_LN2_LOW)) - f);
 }
 
-// The standard normal quantile (AS 241, PPND16).
-__device__ __forceinline__ double ns_normal(uint32_t word) {
-  const double u = ns_uniform(word), q = u - 0.5;
+// e**x for |x| <= 708.
+__device__ __forceinline__ double ns_draw_exp(double x) {
+  const double coefficients[5] = NS_EXP_COEFFICIENTS;
+  const double k = floor(x * NS_INV_LN2 + 0.5);
+  const double high = x - k * NS_LN2_HIGH, low = k * NS_LN2_LOW;
+  const double r = high - low, z = r * r;
+  double p = coefficients[4];
+#pragma unroll
+  for (int i = 3; i >= 0; i--) p = p * z + coefficients[i];
+  const double c = r - z * p;
+  const double mantissa = 1.0 - ((low - (r * c) / (2.0 - c)) - high);
+  return mantissa * __longlong_as_double(((long long)k + 1023) << 52);
+}
+
+// The standard normal quantile (AS 241, PPND16) of a probability.
+__device__ __forceinline__ double ns_quantile(double u) {
+  const double q = u - 0.5;
   if (ns_abs(q) <= NS_PPF_CENTRE) {
     const double num[8] = NS_PPF_CENTRE_NUM, den[8] = NS_PPF_CENTRE_DEN;
     const double squared = NS_PPF_CENTRE * NS_PPF_CENTRE - q * q;
@@ -75,3 +89,6 @@ __device__ __forceinline__ double ns_normal(uint32_t word) {
   }
   return q < 0.0 ? -z : z;
 }
+
+// A standard normal number.
+__device__ __forceinline__ double ns_normal(uint32_t word) { return ns_quantile(ns_uniform(word)); }

@@ -8,18 +8,6 @@
 //   items[]    what is to be delivered: pieces of rows, n_items[t & 1] of them
 //   records[]  source, step, count of the spikes that are recorded
 
-__device__ __forceinline__ void ns_emit(const Net& net, long long source, int count,
-                                        unsigned long long place) {
-  const long long end = net.row[source + 1];
-  for (long long begin = net.row[source]; begin < end; begin += NS_CHUNK) {
-    Item item;
-    item.begin = begin;
-    item.length = ns_min(end - begin, (long long)NS_CHUNK);
-    item.count = count;
-    net.items[place++] = item;
-  }
-}
-
 __device__ __forceinline__ void ns_update(const Net& net, long long t) {
   // of this tile: items, records, and where those of the block begin. Thread 0 writes the first
   // two before a barrier and the last two after the next one, when all have read those before.
@@ -40,11 +28,11 @@ __device__ __forceinline__ void ns_update(const Net& net, long long t) {
     const int count = i < p.n ? ns_step(net, p, cell, i, t) : 0;
     unsigned int my_item = 0, my_record = 0;
     if (count) {
-      const long long length = net.row[source + 1] - net.row[source];
-      my_item = atomicAdd(n_items, (unsigned int)((length + NS_CHUNK - 1) / NS_CHUNK));
+      const Fan fan = ns_fan(net, p, i);
+      my_item = atomicAdd(n_items, (unsigned int)fan.items);
       if (p.recorded) my_record = atomicAdd(n_records, 1u);
       atomicAdd(net.n_spikes, (unsigned long long)count);
-      atomicAdd(net.n_events, (unsigned long long)(length * count));
+      atomicAdd(net.n_events, (unsigned long long)(fan.synapses * count));
     }
     __syncthreads();
     if (threadIdx.x == 0 && *n_items)
@@ -53,7 +41,7 @@ __device__ __forceinline__ void ns_update(const Net& net, long long t) {
       *first_record = atomicAdd(net.n_records, (unsigned long long)*n_records);
     __syncthreads();
     if (count) {
-      ns_emit(net, source, count, *first_item + my_item);
+      ns_emit(net, p, i, count, *first_item + my_item);
       if (p.recorded) {
         uint32_t* record = net.records + 3 * (*first_record + my_record);
         record[0] = (uint32_t)source;
