@@ -23,7 +23,7 @@ from neurosim.expressions import (
     evaluate,
     symbols,
 )
-from neurosim.expressions.tree import Number, rebuild
+from neurosim.expressions.tree import Number, Operation, rebuild
 from neurosim.lower.evolution import Evolution, check_products, evolution_of
 from neurosim.lower.grid import to_step
 from neurosim.models.base import NeuronModel
@@ -179,7 +179,7 @@ def lower_plasticity(projection: Any, dt: float, seed: int) -> PlasticityPlan:
             "that no population emits; name one with connect(..., modulator=population)."
         )
     modulator = projection.modulator
-    events, last = _events(spec)
+    events, last = _events(spec, values)
     names = [t.name for level in LEVELS for t in traces[level]]
     return PlasticityPlan(
         spec=spec,
@@ -318,7 +318,7 @@ def _regrow(
 
 
 def _events(
-    spec: SynapseSpec,
+    spec: SynapseSpec, values: Mapping[str, float]
 ) -> tuple[dict[str, tuple[Assignment, ...]], dict[str, dict[str, str]]]:
     own = {"on_pre": "presynaptic", "on_post": "postsynaptic", "on_modulator": "modulator"}
     events, last = {}, {}
@@ -328,7 +328,7 @@ def _events(
         version = {n: f"{n}@0" for n in traces}
         rows = []
         for step in spec.events[event]:
-            value = _renamed(step.value, version, numbers)
+            value = _renamed(_without_trivial_powers(step.value, values), version, numbers)
             target = step.target
             local = target not in traces and target not in (*spec.states, WEIGHT)
             if local or (step.level == own.get(event) and target in traces):
@@ -337,6 +337,24 @@ def _events(
             rows.append(Assignment(step.level, target, value))
         events[event], last[event] = tuple(rows), version
     return events, last
+
+
+def _without_trivial_powers(expression: Expression, values: Mapping[str, float]) -> Expression:
+    """Return the expression without powers whose exponent is a parameter that is 0 or 1.
+
+    Most rules have one, for the dependence on the weight, and powers cannot be taken in vectors.
+    """
+
+    def change(e: Expression) -> Expression | None:
+        if isinstance(e, Operation) and e.op == "**" and isinstance(e.args[1], Symbol):
+            exponent = values.get(e.args[1].name)
+            if exponent == 0.0:
+                return Number(1.0)
+            if exponent == 1.0:
+                return rebuild(e.args[0], change)
+        return None
+
+    return rebuild(expression, change)
 
 
 def _renamed(

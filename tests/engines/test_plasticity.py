@@ -288,3 +288,25 @@ def test_modulator_events_do_not_read_the_target() -> None:
     net, _ = plastic_network(wrong())
     with pytest.raises(ns.errors.ModelError, match=r"on_modulator reads V_m_post; states of the"):
         ns.Simulation(net)
+
+
+@pytest.mark.parametrize("name", ["stdp", "triplet", "nearest"])
+@pytest.mark.parametrize("fastest", [40.0, 400.0])
+def test_long_rows_with_few_and_many_events(name: str, fastest: float) -> None:
+    """Rows of many pieces; targets with none to dozens of spikes between two of the source."""
+    net = ns.Network()
+    n = 700
+    times, ids = [5.0, 30.0, 31.0, 150.0, 240.0, 30.0, 200.0], [0, 0, 0, 0, 0, 1, 1]
+    source = net.population(2, M.spike_source(times=times, ids=ids), name="source")
+    rates = np.linspace(1.0, fastest, n)  # about the spikes/s of targets
+    cell = M.iaf_psc_delta(t_ref=0.0, tau_m=1e3, E_L=0.0, V_th=1e3, V_reset=0.0, C_m=1.0, I_e=rates)
+    cells = net.population(n, cell, name="cells", V_m=ns.Uniform(0.0, 1e3))
+    net.connect(source, cells, ns.AllToAll(), name="plastic", synapse=RULES[name],
+                weight=ns.Uniform(20.0, 50.0), delay=ns.Uniform(0.3, 4.0))  # fmt: skip
+    reference = run(net, [ns.Spikes(cells)], "reference", (160.0, 100.0))
+    for threads in (1, 2):
+        found = run(net, [ns.Spikes(cells)], ns.CPU(threads=threads), (160.0, 100.0))
+        same(reference, found, exact=False)
+    single = run(net, [ns.Spikes(cells)], ns.CPU(precision="float32"), (160.0, 100.0))[1].weight
+    assert np.median(np.abs(single - reference[1].weight)) < 1e-3
+    assert np.ptp(reference[1].weight) > 20.0

@@ -8,8 +8,8 @@ synapses is ever walked. `sweep` lets all synapses catch up; results do not depe
 
 from __future__ import annotations
 
+from neurosim.engines.cpu.emit_row import RowEmitter
 from neurosim.engines.cpu.emit_step import Lines, indent
-from neurosim.engines.cpu.emit_synapse import SynapseEmitter
 from neurosim.engines.cpu.kernels import layout as L
 from neurosim.expressions import symbols
 from neurosim.models.synapse_spec import WEIGHT
@@ -46,79 +46,10 @@ def power(x, y):
         return x
     return x ** y
 '''
-#: Synapses whose targets' histories memory is asked for ahead.
-_AHEAD = 12
 
 
-class PlasticityEmitter(SynapseEmitter):
+class PlasticityEmitter(RowEmitter):
     """Prints the kernels of one rule (parameters: see `SynapseEmitter`)."""
-
-    def update(self) -> Lines:
-        """Return the kernel that a spike of a source runs: int64 f(table, source, step)."""
-        names = self.reads("on_pre")
-        last = self.plan.last["on_pre"]
-        left = {last[t.name] for t in self.pre}
-        head = [f"then_{t.name}_v = fetch(then_{t.name}, source)" for t in self.pre]
-        head += [f"v_{t.name}_0 = " + self.decayed(t, f"then_{t.name}_v", "step - past")
-                 for t in self.pre]  # fmt: skip
-        own = self.own_statements()
-        # inside the loop, names of presynaptic traces mean what they were at the targets' events
-        renamed = [f"n_{n.replace('@', '_')} = v_{n.replace('@', '_')}"
-                   for n in sorted({*names, *left} & self.pre_versions())]  # fmt: skip
-        back = [f"v_{n.replace('@', '_')} = n_{n.replace('@', '_')}"
-                for n in sorted(names & self.pre_versions())]  # fmt: skip
-        body = [*self._prefetch(), *self._open_synapse(), *self._catch_up("step"), "now = step",
-                *self._evolve("step"), *back, *self._seen_at_pre(names)]  # fmt: skip
-        if self.uses_random:
-            body.append("round_ = pre_round")
-        body += self.statements("on_pre", ("synapse",), set())
-        if not self.plan.transmits_weight:
-            sent = self.expression(self.plan.transmit)
-            sent = f"REAL(copysign(ONE, stored)*{sent})" if self.signed else sent
-            body.append(f"store(scratch, k - first, {sent})")
-        body += self._close_synapse()
-        lines = [
-            *self._open_table(),
-            "first, last = pointers[source], pointers[source + 1]",
-            "past = np.int64(fetch(lasts, source))",
-            f"done = max(past, X[{L.X_DONE}])",
-        ]
-        if not self.plan.transmits_weight:
-            lines.append(f"scratch = view(X[{L.X_SCRATCH}], last - first, REAL)")
-        if self.uses_random:
-            lines += [
-                "pre_round = np.int64(fetch(rounds, source)) + 1 if past == step else 0",
-                "store(rounds, source, np.int32(pre_round))",
-            ]
-        lines += [*head, "now = step", *own, *renamed, "for k in range(first, last):",
-                  *indent(body)]  # fmt: skip
-        lines += [
-            f"store(then_{t.name}, source, n_{last[t.name].replace('@', '_')})" for t in self.pre
-        ]
-        lines += ["store(lasts, source, np.int32(step))", "return 0"]
-        return self._function("UPDATE", "update(table, source, step)", lines)
-
-    def _seen_at_pre(self, names: set[str]) -> Lines:
-        lines: Lines = []
-        if any(f"{t.name}@0" in names for t in self.post):
-            lines += ["q = p", f"while {self._arrival('q - 1')} == step:", "    q -= 1"]
-            lines += self._post_at(names, "step", "q")
-        if self.plan.spec.uses_modulator:
-            lines += self._modulator_at(names, "step")
-        return lines + [
-            f"v_{s}_post = fetch(s_{s}, ((step - delay + slots) % slots) * n_post + i)"
-            for s in self.plan.sampled
-        ]
-
-    def _prefetch(self) -> Lines:
-        return [
-            f"if k + {_AHEAD} < last:",
-            f"    ahead = np.int64(fetch(packed, k + {_AHEAD}) & mask) - base",
-            "    while ahead >= padded:",
-            "        ahead -= padded",
-            "    prefetch(H, (ahead * capacity + ((np.int64(fetch(counts, ahead)) - 1) & wrap))"
-            f" * {self.record})",
-        ]
 
     def _rows(self, body: Lines, after: Lines) -> Lines:
         """Return a loop over all synapses."""
@@ -156,7 +87,7 @@ class PlasticityEmitter(SynapseEmitter):
                 "    m -= 1",
                 f"X[{L.X_M_SWEPT}] = m",
             ]
-        return self._function("UPDATE", "sweep(table, source, step)",
+        return self.function("UPDATE", "sweep(table, source, step)",
                               [*self._open_table(), *self._rows(body, after)])  # fmt: skip
 
     def read(self, name: str) -> Lines:
@@ -165,7 +96,7 @@ class PlasticityEmitter(SynapseEmitter):
         if name == WEIGHT and self.signed:
             value = "REAL(copysign(v_w, stored))"
         body = [*self._open_synapse(), *self._evolve("step"), f"store(now_, k, {value})"]
-        return self._function(
+        return self.function(
             "UPDATE",
             f"read_{name}(table, out, step)",
             [*self._open_table(), "now_ = view(out, size, REAL)", *self._rows(body, [])],
@@ -184,7 +115,7 @@ class PlasticityEmitter(SynapseEmitter):
             body.append("round_ = 0")
         body += self.statements("on_interval", ("synapse",), set())
         body += self._close_synapse()
-        return self._function("UPDATE", "interval(table, totals, step)", [
+        return self.function("UPDATE", "interval(table, totals, step)", [
             *self._open_table(), f"totals_ = view(totals, X[{L.X_N}], REAL)",
             *self._rows(body, [f"X[{L.X_EDGE}] = step"]),
         ])  # fmt: skip
@@ -203,7 +134,7 @@ class PlasticityEmitter(SynapseEmitter):
             *(["round_ = 0"] if self.uses_random else []),
             f"store(marks_, k, np.uint8({self.expression(self.plan.prune)}))",
         ]
-        return self._function(
+        return self.function(
             "UPDATE",
             "prune(table, marks, step)",
             [*self._open_table(), "marks_ = view(marks, size, np.uint8)", *self._rows(body, [])],
@@ -213,7 +144,7 @@ class PlasticityEmitter(SynapseEmitter):
         """Return what sums the weights onto each target: int64 f(table, totals, step)."""
         body = [*self._open_synapse(), *self._evolve("step"),
                 "store(totals_, i, fetch(totals_, i) + v_w)"]  # fmt: skip
-        return self._function("UPDATE", "total(table, totals, step)", [
+        return self.function("UPDATE", "total(table, totals, step)", [
             *self._open_table(), f"totals_ = view(totals, X[{L.X_N}], REAL)",
             *self._rows(body, []),
         ])  # fmt: skip
@@ -236,6 +167,7 @@ class PlasticityEmitter(SynapseEmitter):
               for j, t in enumerate(self.post)],
             *[f"store(H, at + {1 + len(self.post) + j}, x_{s}[i])"
               for j, s in enumerate(plan.at_spike)],
+            *self.note_recent(),
             "counts[i] = c + 1",
             f"if c + 1 - swept[i] > X[{L.X_LIMIT}]:",
             f"    X[{L.X_NEED}] = 1",
@@ -277,7 +209,7 @@ class PlasticityEmitter(SynapseEmitter):
                 "for i in range(n_post):",
                 *[f"    s_{s}[at + i] = x_{s}[i]" for s in plan.sampled],
             ]  # fmt: skip
-        return self._function("HOOK", "post(table, step, ids, count)", [*lines, "return 0"])
+        return self.function("HOOK", "post(table, step, ids, count)", [*lines, "return 0"])
 
     def modulate(self) -> Lines:
         """Return what notes the modulator's spikes of a step: int64 f(table, step, ids, count)."""
@@ -311,10 +243,7 @@ class PlasticityEmitter(SynapseEmitter):
             f"    X[{L.X_NEED}] = 1",
             "return 0",
         ]
-        return self._function("HOOK", "modulate(table, step, ids, count)", lines)
-
-    def _function(self, kind: str, signature: str, lines: Lines) -> Lines:
-        return ["", "", f"@cfunc({kind}, **OPTIONS)", f"def {signature}:", *indent(lines)]
+        return self.function("HOOK", "modulate(table, step, ids, count)", lines)
 
     def source(self) -> str:
         """Return the module's source; afterwards `numbers` are the arguments of the kernels."""

@@ -48,6 +48,10 @@ class SynapseEmitter(RuleText):
 
     # ---- pieces of the loop over synapses
 
+    def function(self, kind: str, signature: str, lines: Lines) -> Lines:
+        """Return a kernel of a kind (`UPDATE`, `HOOK`)."""
+        return ["", "", f"@cfunc({kind}, **OPTIONS)", f"def {signature}:", *indent(lines)]
+
     def _open_table(self) -> Lines:
         plan = self.plan
         lines = [
@@ -106,18 +110,22 @@ class SynapseEmitter(RuleText):
     def _arrival(self, p: str) -> str:
         return f"np.int64(fetch(HS, {self._at(p)})) + delay"
 
-    def _open_synapse(self) -> Lines:
-        lines = [
-            "word = fetch(packed, k)",
-            "delay = np.int64(word >> bits)",
-        ]
+    def _target(self) -> Lines:
+        """Return lines that set the target of synapse k and the delay with which it sees it."""
+        lines = ["word = fetch(packed, k)", "delay = np.int64(word >> bits)"]
         if self.plan.axonal:
             share = self.value("dendritic", 1.0 - 2.0 * self.plan.axonal)
             lines.append(f"delay = np.int64(np.rint(np.float64(delay)*{share}))")
-        lines += [
+        return [
+            *lines,
             "i = np.int64(word & mask) - base",
             "while i >= padded:",
             "    i -= padded",
+        ]
+
+    def _open_synapse(self) -> Lines:
+        lines = [
+            *self._target(),
             "stored = fetch(weights, k)",
             "v_w = abs(stored)" if self.signed else "v_w = stored",
             *[f"v_{s} = fetch(c_{s}, k)" for s in self.plan.states],

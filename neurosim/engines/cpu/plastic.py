@@ -11,6 +11,7 @@ import numpy as np
 
 from neurosim.engines.cpu.compile import load
 from neurosim.engines.cpu.emit_plastic import PlasticityEmitter
+from neurosim.engines.cpu.emit_row import RECENT
 from neurosim.engines.cpu.kernels import layout as L
 from neurosim.engines.cpu.kernels.rewire import new_places
 from neurosim.engines.cpu.storage import decode, ranks
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Before anything: the history of each target begins with an event that long ago.
 LONG_AGO = -(2**30)
+#: Bytes of a line of the cache.
+_LINE = 64
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,9 @@ class Rule:
     connection: ConnectionPlan
     plan: PlasticityPlan
     module: ModuleType
+    emitter: PlasticityEmitter
     source: str
     numbers: np.ndarray
-    record: int
-    uses_random: bool
-    evolving: bool
 
     def address(self, kernel: str) -> int:
         """Return the address of a kernel, 0 if the rule does not have it."""
@@ -57,10 +58,15 @@ def compile_rule(plan: Plan, connection: ConnectionPlan, dtype: Any) -> Rule:
     source = emitter.source()
     largest = np.finfo(dtype).max  # a bound may be beyond single precision
     numbers = np.clip(emitter.numbers or [0.0], -largest, largest).astype(dtype)
-    return Rule(
-        connection, rule, load(rule.spec.name, source), source, numbers,
-        emitter.record, emitter.uses_random, emitter.evolving,
-    )  # fmt: skip
+    return Rule(connection, rule, load(rule.spec.name, source), emitter, source, numbers)
+
+
+def _on_lines(shape: tuple[int, int], dtype: Any) -> np.ndarray:
+    """Return an array that begins with a line of the cache."""
+    size = int(np.prod(shape))
+    array = np.zeros(size + _LINE // np.dtype(dtype).itemsize, dtype)
+    first = -array.ctypes.data % _LINE // array.itemsize
+    return array[first : first + size].reshape(shape)
 
 
 def run_interval(thread: Thread, name: str, step: int) -> None:
@@ -144,7 +150,7 @@ class PlasticPart:
         longest = int(np.diff(part.ptr).max(initial=0))
         size = 0 if plan.transmits_weight else longest
         self.scratch: np.ndarray = self._set(L.X_SCRATCH, np.zeros(size, self.dtype))
-        if self.rule.uses_random:
+        if self.rule.emitter.uses_random:
             self.random = self._set(L.X_RANDOM, self.ranks(runner)[self.me].astype(np.uint32))
             self.rounds = self._set(L.X_ROUNDS, np.zeros(n_sources, np.int32))
             x[L.X_KEY0], x[L.X_KEY1] = plan.key
@@ -152,7 +158,7 @@ class PlasticPart:
     @property
     def renumbers(self) -> bool:
         """Whether synapses that move need new numbers, by which random draws are counted."""
-        return self.rule.uses_random and self.plan.prune is not None
+        return self.rule.emitter.uses_random and self.plan.prune is not None
 
     def grow_scratch(self, size: int) -> None:
         """Make room for the longest row of what is sent."""
@@ -178,9 +184,12 @@ class PlasticPart:
         pending = ((longest + runner.stride) // often + 2) * a_step
         capacity = 1 << (2 * (pending + in_a_window) + 7).bit_length()
         x[L.X_CAPACITY], x[L.X_LIMIT] = capacity, capacity - 2 - in_a_window
+        emitter = self.rule.emitter
         self.history = self._set(
-            L.X_HISTORY, np.zeros((self.n, capacity, self.rule.record), self.dtype)
+            L.X_HISTORY, np.zeros((self.n, capacity, emitter.record), self.dtype)
         )
+        self._set(L.X_WORK, np.zeros(emitter.work(capacity), self.dtype))
+        self.recent = self._set(L.X_RECENT, _on_lines((self.n, emitter.recent), self.dtype))
         self.counts = self._set(L.X_COUNTS, np.ones(self.n, np.int32))
         self.swept = self._set(L.X_SWEPT, np.ones(self.n, np.int32))
         if post in thread.blocks:
@@ -233,7 +242,7 @@ class PlasticPart:
         """Return the weights as they are at a step, with all that has reached the synapses."""
         self.call("sweep", 0, step)
         assert self.synapses.weight is not None
-        if not self.rule.evolving:
+        if not self.rule.emitter.evolving:
             return self.synapses.weight
         out = np.empty_like(self.synapses.weight)
         self.call("read_w", out.ctypes.data, step)
@@ -248,7 +257,7 @@ class PlasticPart:
     def reset(self, step: int) -> None:
         """Forget traces and what is on its way at a step; weights and states stay as they are."""
         weights = self.weights_now(step)
-        if self.rule.evolving:
+        if self.rule.emitter.evolving:
             states = [self.states_now(j, step) for j in range(len(self.states))]
             for old, new in zip(self.states, states, strict=True):
                 old[:] = new
@@ -262,14 +271,24 @@ class PlasticPart:
     def begin(self) -> None:
         """Let the histories begin with an event of long ago."""
         self.counts[:] = self.swept[:] = 1
-        self.steps[:, 0] = LONG_AGO
+        self.steps[:] = LONG_AGO
         posts = self.plan.traces["postsynaptic"]
         self.history[:, 0, 1 : 1 + len(posts)] = [t.init for t in posts]
+        self.note_recent()
         if self.plan.modulator is not None:
             modulators = self.plan.traces["modulator"]
             self.m_steps[0] = LONG_AGO
             self.m_values[0, : len(modulators)] = [t.init for t in modulators]
             self.table[L.X_M_COUNT] = self.table[L.X_M_SWEPT] = 1
+
+    def note_recent(self) -> None:
+        """Put the latest events of each target side by side, the last one first."""
+        if not self.recent.size:
+            return
+        n, capacity, width = self.history.shape
+        back = (self.counts[:, None] - 1 - np.arange(RECENT)) % capacity
+        events = self.history[np.arange(n)[:, None], back]
+        self.recent[:, : RECENT * width] = events.reshape(n, RECENT * width)
 
     def interval(self, step: int) -> None:
         """Run the interval event of a step."""

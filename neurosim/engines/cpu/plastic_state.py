@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.engines.cpu.kernels import layout as L
-from neurosim.engines.cpu.plastic import PlasticPart
+from neurosim.engines.cpu.plastic import LONG_AGO, PlasticPart
 from neurosim.errors import FileFormatError
 
 
@@ -43,7 +43,7 @@ def state_of(
     }
     for j, s in enumerate(plan.states):
         saved["settled"][s] = saved["states"][s]
-        if first.rule.evolving:
+        if first.rule.emitter.evolving:
             saved["settled"][s] = ordered([p.states_now(j, step) for p in parts])
     if plan.prune is not None:
         columns = zip(*(p.decoded() for p in parts), strict=True)
@@ -59,7 +59,7 @@ def state_of(
         seen = int(first.table[L.X_M_SWEPT])
         where = np.arange(seen - 1, count) % capacity
         saved["modulator"] = {"steps": first.m_steps[where], "values": first.m_values[where]}
-    if first.rule.uses_random:
+    if first.rule.emitter.uses_random:
         saved["rounds"] = first.rounds.copy()
     return saved
 
@@ -125,7 +125,7 @@ def restore(part: PlasticPart, rank: np.ndarray, saved: Mapping[str, Any], step:
         n = events["steps"].size
         part.m_steps[:n], part.m_values[:n] = events["steps"], events["values"]
         x[L.X_M_COUNT], x[L.X_M_SWEPT] = n, 1
-    if part.rule.uses_random and "rounds" in saved:
+    if part.rule.emitter.uses_random and "rounds" in saved:
         part.rounds[:] = saved["rounds"]
 
 
@@ -134,7 +134,9 @@ def _restore_events(part: PlasticPart, events: Mapping[str, np.ndarray]) -> None
     ids = events["ids"][mine] - part.lo
     count = np.bincount(ids, minlength=part.n)
     slot = np.arange(ids.size) - np.repeat(np.cumsum(count) - count, count)
+    part.steps[:] = LONG_AGO
     part.history[ids, slot, 1:] = events["values"][mine]
     part.steps[ids, slot] = events["steps"][mine]
     part.counts[:] = count
     part.swept[:] = 1
+    part.note_recent()
