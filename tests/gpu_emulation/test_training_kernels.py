@@ -127,7 +127,7 @@ def test_other_precisions(kind: str, dtype: torch.dtype):
 
 def test_branches_of_a_dendrite():
     torch.manual_seed(6)
-    layer = bridge.DendriticLIF(N, branches=3, tau_branches=(2.0, 5.0, 20.0), beta=0.8)
+    layer = bridge.DendriticLIF(3, N, tau_branch=5.0, beta=0.8)
     assert_alike(layer, torch.randn(20, 4, 3, N))
 
 

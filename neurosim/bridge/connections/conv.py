@@ -10,7 +10,13 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn.grad import conv2d_input
 
-from neurosim.bridge.connections.linear import Sparse, check_dtype, check_sparse, events_if
+from neurosim.bridge.connections.linear import (
+    Sparse,
+    check_dtype,
+    check_sparse,
+    events_if,
+    placed,
+)
 from neurosim.bridge.connections.products import autocast_type
 from neurosim.bridge.eager import eager_only
 from neurosim.bridge.events import EventBatch, SpikeEvents, events_of
@@ -153,6 +159,7 @@ class _Conv(Layer):
 
     @eager_only
     def _product(self, x: torch.Tensor | EventBatch, shape: tuple[int, ...]) -> torch.Tensor:
+        x = placed(x, self.weight)
         eligible = self.groups == 1 and self.padding_mode == "zeros"
         if eligible and self.padding == "same":  # of an even extent it is not symmetric
             extents = zip(self._pair("dilation"), self._pair("kernel_size"), strict=True)

@@ -18,8 +18,10 @@ from neurosim.bridge.connections.linear import (
     check_features,
     check_sparse,
     events_if,
+    placed,
 )
 from neurosim.bridge.connections.products import autocast_type, event_linear
+from neurosim.bridge.cuda import launcher
 from neurosim.bridge.eager import eager_only
 from neurosim.bridge.events import EventBatch, SpikeEvents, concatenated, events_of
 from neurosim.bridge.layer import Layer, State
@@ -62,7 +64,8 @@ class DelayedLinear(Layer):
     round_in_eval : bool, default False
         In evaluation mode use delays rounded to whole steps; see also `evaluate_rounded`.
     sparse, break_even
-        As in `Linear`; the default break-even density is 0.1.
+        As in `Linear`; the default break-even density is 0.1. On CUDA the delays of synapses are
+        always products at events, unless False.
     stateful : bool, default False
         Keep the last `max_delay` steps of the input in a buffer and start from them; `reset`
         clears it.
@@ -154,6 +157,7 @@ class DelayedLinear(Layer):
         if not 0.0 <= width < math.inf:
             raise ParameterError(f"{self!r}: sigma={sigma}: must be >= 0 steps.")
         self.register_buffer("sigma", torch.tensor(width, device=device, dtype=torch.float64))
+        self._known_sigma: tuple[torch.Tensor, int, float] | None = None
         if stateful:
             self.register_buffer("running_tail", torch.zeros(0, **made))  # type: ignore[arg-type]
 
@@ -193,8 +197,12 @@ class DelayedLinear(Layer):
         Raises
         ------
         DelayError
-            If a delay is NaN.
+            If a delay is NaN. On CUDA this is not looked for, which would wait for the device:
+            its output is NaN then.
         """
+        if launcher.launcher_for(self.delay.device) is not None:
+            self.delay.clamp_(0.0, float(self.max_delay))
+            return
         low, high = (float(v) for v in torch.aminmax(self.delay))
         if math.isnan(low) or math.isnan(high):
             raise DelayError(
@@ -226,7 +234,20 @@ class DelayedLinear(Layer):
         if self.window is None:
             return windows.interpolation(delay, self.max_delay)
         shape = windows.gaussian if self.window == "gaussian" else windows.triangular
-        return shape(delay, self.max_delay, float(self.sigma))
+        return shape(delay, self.max_delay, self._sigma())
+
+    def _sigma(self) -> float:
+        """Return sigma as a number, read from its device when it has changed."""
+        sigma, known = self.sigma, self._known_sigma
+        if launcher.launcher_for(sigma.device) is None or sigma.is_inference():
+            return float(sigma)
+        if known is None or known[0] is not sigma or known[1] != sigma._version:
+            self._known_sigma = known = sigma, sigma._version, float(sigma)
+        return known[2]
+
+    def largest_start(self, n_taps: int) -> int:
+        """Return the largest first lag that a window of so many taps can have."""
+        return self.max_delay if n_taps == 2 else max(0, self.max_delay + 1 - n_taps)
 
     def synapses(self) -> windows.Window:
         """Return the first lag and the weighted gains of every synapse, from inputs to outputs.
@@ -300,6 +321,7 @@ class DelayedLinear(Layer):
         self, x: torch.Tensor | EventBatch, tail: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         n_steps, n_samples = int(x.shape[0]), int(x.shape[1])
+        x = placed(x, self.weight)
         before = 0 if tail is None else tail.shape[0]
         values: torch.Tensor | None = None
         events: SpikeEvents | None
@@ -320,6 +342,11 @@ class DelayedLinear(Layer):
     def _product(
         self, x: torch.Tensor | None, events: SpikeEvents | None, shape: tuple[int, int]
     ) -> torch.Tensor:
+        device = launcher.launcher_for(self.weight.device) if self.sparse is not False else None
+        if device is not None and x is not None:
+            from neurosim.bridge.cuda.layers import delayed_product
+
+            return delayed_product(device, self, x)
         if self.weight.device.type != "cpu":
             assert x is not None  # lists of events are on the CPU
             return self._convolved(x)

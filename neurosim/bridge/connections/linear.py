@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from neurosim.bridge.connections.products import event_linear
+from neurosim.bridge.connections.products import autocast_type, event_linear
+from neurosim.bridge.cuda import launcher
 from neurosim.bridge.eager import eager_only
 from neurosim.bridge.events import EventBatch, SpikeEvents, events_below, events_of
 from neurosim.bridge.layer import Layer, State
@@ -38,6 +39,13 @@ def events_if(x: torch.Tensor, sparse: Sparse, break_even: float) -> SpikeEvents
     if sparse is False or x.device.type != "cpu":
         return None
     return events_of(x) if sparse is True else events_below(x, break_even)
+
+
+def placed(x: torch.Tensor | EventBatch, weight: torch.Tensor) -> torch.Tensor | EventBatch:
+    """Return an input for weights: where they are on another device, events are made dense."""
+    if isinstance(x, torch.Tensor) or weight.device.type == "cpu":
+        return x
+    return events_of(x).dense(weight.dtype).reshape(x.shape).to(weight.device)
 
 
 def check_features(layer: nn.Module, shape: tuple[int, ...], expected: int) -> None:
@@ -88,7 +96,8 @@ class Linear(Layer, nn.Linear):
     bias : bool, default True
     sparse : {"auto", True, False}, default "auto"
         Products at events: always, never, or where the density of the input is below
-        `break_even`. On other devices than the CPU the product is dense.
+        `break_even`. On other devices than the CPU ``"auto"`` is dense: to measure the density
+        would wait for the device, where dense products are fast. True is for CUDA as well.
     break_even : float, default 0.15
         Density (fraction of non-zero inputs) below which ``"auto"`` chooses events.
     device, dtype
@@ -149,9 +158,16 @@ class Linear(Layer, nn.Linear):
     @eager_only
     def _product(self, x: torch.Tensor | EventBatch) -> torch.Tensor:
         leading = (int(x.shape[0]), int(x.shape[1]))
+        x = placed(x, self.weight)
         if not isinstance(x, torch.Tensor):
             return event_linear(None, self.weight, self.bias, events_of(x), leading)
         x = check_dtype(self, x, self.weight)
+        device = launcher.launcher_for(x.device) if self.sparse is True else None
+        if device is not None:
+            from neurosim.bridge.cuda import products
+
+            result = autocast_type(self.weight)
+            return products.event_linear(device, x, self.weight, self.bias, result)
         events = events_if(x, self.sparse, self.break_even)
         if events is None:
             return functional.linear(x, self.weight, self.bias)

@@ -81,8 +81,9 @@ class _Product(torch.autograd.Function):
 
 def autocast_type(weight: torch.Tensor) -> torch.dtype:
     """Return the precision of a product's result: that of autocast where it is on."""
-    if torch.is_autocast_enabled("cpu") and weight.dtype != torch.float64:
-        return torch.get_autocast_dtype("cpu")
+    device = weight.device.type
+    if torch.is_autocast_enabled(device) and weight.dtype != torch.float64:
+        return torch.get_autocast_dtype(device)
     return weight.dtype
 
 

@@ -82,7 +82,7 @@ class StepKernels:
         step = self.step
         kept = step.states if self.gradient is not None else ()
         arguments = [
-            *(f"const IO* __restrict__ X_{n}" for n in step.inputs), *self._parameters(),
+            *(f"const IO* __restrict__ X_{n}" for n in step.inputs), *self.arguments(),
             *(f"const REAL* __restrict__ S_{s}" for s in step.states),
             *(f"{f}* __restrict__ Y_{o}" for o, f in self.formats.items()),
             *(f"REAL* __restrict__ E_{s}" for s in step.states),
@@ -107,7 +107,7 @@ class StepKernels:
         step = self.step
         surrogate, wanted = self.gradient.surrogate, self._wanted()
         arguments = [
-            *(f"const IO* __restrict__ X_{n}" for n in step.inputs), *self._parameters(),
+            *(f"const IO* __restrict__ X_{n}" for n in step.inputs), *self.arguments(),
             *(f"const REAL* __restrict__ K_{s}" for s in step.states),
             *(f"REAL {variable(f'psi {n}')}" for n, _ in surrogate.parameters),
             *(f"const {f}* __restrict__ GY_{o}" for o, f in self.formats.items()),
@@ -151,7 +151,7 @@ class StepKernels:
             found.append(f"const REAL {variable(line.target)} = {value};")
         return found
 
-    def _parameters(self) -> Lines:
+    def arguments(self) -> Lines:
         """Return the arguments that hold parameters."""
         return [
             *(f"const REAL* __restrict__ P_{p}" for p in self.step.parameters),

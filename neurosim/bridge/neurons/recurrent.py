@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from neurosim.bridge.connections.delays import DelayedLinear
+from neurosim.bridge.cuda import launcher
+from neurosim.bridge.cuda.source import computed_in
 from neurosim.bridge.eager import eager_only
 from neurosim.bridge.kernels.function import Fused, Tensors
 from neurosim.bridge.kernels.step import Step
@@ -151,7 +153,7 @@ class Recurrent(Layer):
             (isinstance(connection, nn.Linear) or delayed)
             and isinstance(self.neuron.spike_grad, Surrogate)
             and isinstance(x, torch.Tensor)
-            and x.device.type == "cpu"
+            and (x.device.type == "cpu" or launcher.launcher_for(x.device) is not None)
         )
 
     def _elementwise(
@@ -177,11 +179,11 @@ class Recurrent(Layer):
                 f"{weight.shape[1]} to {n}; [T, B, n] and a square connection of n are needed."
             )
         ready = neuron.prepare(neuron.step, x, state or None)
-        like = ready.inputs[neuron.step.inputs[0]]
+        like = _computed(ready.inputs[neuron.step.inputs[0]])
         start = torch.zeros_like(like[0]) if like.shape[0] else like.new_zeros(like.shape[1:])
         if before is not None:
             start = neuron.fitted("spk", before, like)
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(like.device.type, enabled=False):
             out, final = _dense(
                 Fused(neuron.step, surrogate), like, weight.to(like),
                 None if bias is None else bias.to(like), start, ready.coefficients, ready.states,
@@ -203,11 +205,11 @@ class Recurrent(Layer):
                 f"{connection.out_features}; [T, B, n] and a square connection of n are needed."
             )
         ready = neuron.prepare(neuron.step, x, state or None)
-        like = ready.inputs[neuron.step.inputs[0]]
+        like = _computed(ready.inputs[neuron.step.inputs[0]])
         start = like.new_zeros(like.shape[1:])
         if before is not None:
             start = neuron.fitted("spk", before, like)
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(like.device.type, enabled=False):
             current = like
             if before is not None or inner is not None:
                 pending = torch.zeros_like(like)
@@ -215,10 +217,9 @@ class Recurrent(Layer):
                 current = like + connection(pending, inner)[0]
             elif connection.bias is not None:
                 current = like + connection.bias
-            first, taps = connection.synapses()
-            rows = current.reshape(len(like), start.numel())
-            outputs, final = delayed_recurrent(
-                Fused(neuron.step, surrogate), rows, taps.to(like), first, ready.coefficients,
+            outputs, final = _sent_back(
+                Fused(neuron.step, surrogate), current.reshape(len(like), start.numel()),
+                connection, ready.coefficients,
                 {k: v.reshape(-1) for k, v in ready.states.items()},
             )  # fmt: skip
         spikes = outputs[0].reshape(like.shape)
@@ -275,6 +276,30 @@ def fed_back(step: Step) -> Step:
     )  # fmt: skip
 
 
+def _computed(x: torch.Tensor) -> torch.Tensor:
+    """Return an input in the precision in which recurrent neurons compute and are fed."""
+    return x.to(computed_in(x.dtype))
+
+
+def _sent_back(
+    fused: Fused,
+    current: torch.Tensor,
+    connection: DelayedLinear,
+    parameters: dict[str, torch.Tensor],
+    states: dict[str, torch.Tensor],
+) -> tuple[Tensors, dict[str, torch.Tensor]]:
+    """Run neurons whose spikes return through a connection with delays."""
+    first, taps = connection.synapses()
+    taps = taps.to(current)
+    device = launcher.launcher_for(current.device)
+    if device is None:
+        return delayed_recurrent(fused, current, taps, first, parameters, states)
+    from neurosim.bridge.cuda.recurrence import delayed_recurrent as on_gpu
+
+    largest = connection.largest_start(taps.shape[2])
+    return on_gpu(device, fused, current, taps, first, largest, parameters, states)
+
+
 def _dense(
     fused: Fused,
     x: torch.Tensor,
@@ -285,10 +310,17 @@ def _dense(
     states: dict[str, torch.Tensor],
 ) -> tuple[Tensors, dict[str, torch.Tensor]]:
     size = x.shape[1:]
-    outputs, final = recurrent(
+    arguments = (
         fused, x.reshape(x.shape[0], size.numel()), weight, bias, before.reshape(-1), parameters,
         {n: v.reshape(-1) for n, v in states.items()},
     )  # fmt: skip
+    device = launcher.launcher_for(x.device)
+    if device is None:
+        outputs, final = recurrent(*arguments)
+    else:
+        from neurosim.bridge.cuda.recurrence import recurrent as on_gpu
+
+        outputs, final = on_gpu(device, *arguments)
     return tuple(o.reshape(x.shape) for o in outputs), {
         n: v.reshape(size) for n, v in final.items()
     }
