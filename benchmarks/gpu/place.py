@@ -68,7 +68,7 @@ class Place:
             sys.path.insert(0, str(EMULATION))
             from emulator import EmulatedDevice
 
-            return EmulatedDevice(blocks=2)
+            return EmulatedDevice(blocks=2, flags=("-O0",))  # compiled fast, hardly used
         from neurosim.engines.gpu.cupy_device import open_device
 
         return open_device(0)
@@ -82,7 +82,7 @@ class Place:
         sys.path.insert(0, str(EMULATION))
         from emulator import Emulated
 
-        return Emulated(**{"precision": "float32"} | options)
+        return Emulated(**{"precision": "float32", "device": self.device()} | options)
 
     def simulation(self, net: Any, record: Any = (), **options: Any) -> Any:
         """Return a network built on the device."""

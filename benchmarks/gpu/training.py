@@ -39,7 +39,6 @@ def _compared(place: Place, name: str) -> Iterator[Row]:
         return
     case = CASES[name]
     if place.emulated:
-        torch.set_num_threads(1)
         case = replace(case, steps=4, batch=2)
     device = torch.device("cpu" if place.emulated else "cuda")
     yield Row("PyTorch", torch.__version__)
@@ -85,14 +84,11 @@ def _step(case: Any, library: str, device: Any) -> tuple[Any, str]:
     from implementations import BUILDERS
 
     torch.manual_seed(0)
-    torch.set_default_device(device)
     x, targets = (torch.from_numpy(a).to(device) for a in case.data())
     model = BUILDERS[library](case)
-    for parameter in model.parameters:
-        parameter.data = parameter.data.to(device)
-    described = ""
-    if library in ("spikingjelly", "dcls") and device.type == "cuda":
-        described = _fastest_backend(model.cells)
+    for module in model.modules:
+        module.to(device)
+    described = _fastest_backend(model.modules) if device.type == "cuda" else ""
     optimizer = torch.optim.Adam(model.parameters, lr=1e-4)
 
     def step() -> None:
@@ -104,11 +100,12 @@ def _step(case: Any, library: str, device: Any) -> tuple[Any, str]:
     return step, described
 
 
-def _fastest_backend(cells: Sequence[Any]) -> str:
+def _fastest_backend(modules: Sequence[Any]) -> str:
     """Let SpikingJelly's neurons use their fastest backend, and name it."""
+    cells = [c for m in modules for c in m.modules() if hasattr(c, "supported_backends")]
     for backend in ("triton", "cupy"):
-        if all(backend in cell.supported_backends for cell in cells):
+        if cells and all(backend in cell.supported_backends for cell in cells):
             for cell in cells:
                 cell.backend = backend
             return f" ({backend})"
-    return " (torch)"
+    return ""

@@ -27,20 +27,20 @@ class Model(NamedTuple):
         Input to the mean activity of the hidden layers.
     bare : callable or None
         ``bare(x, train)``: only the products.
-    cells : sequence of modules
-        SpikingJelly's neurons, whose backend can be chosen.
+    modules : sequence of modules
+        What is moved to another device.
     """
 
     run: Callable[[torch.Tensor], torch.Tensor]
     parameters: list[nn.Parameter]
     rates: Callable[[torch.Tensor], list[float]] | None = None
     bare: Callable[[torch.Tensor, bool], None] | None = None
-    cells: Sequence[nn.Module] = ()
+    modules: Sequence[nn.Module] = ()
 
 
 def integrate(x: torch.Tensor) -> torch.Tensor:
     """Return the leaky integral of x [T, ...] over time."""
-    t = torch.arange(x.shape[0])
+    t = torch.arange(x.shape[0], device=x.device)
     lag = (t[:, None] - t[None, :]).clamp(min=0)
     decay = torch.where(t[:, None] >= t[None, :], BETA ** lag.float(), 0.0)
     return (decay @ x.flatten(1)).view_as(x)
@@ -152,7 +152,7 @@ def neurosim(case: Case) -> Model:
             hook.remove()
         return seen
 
-    return Model(lambda x: net(x)[0], list(net.parameters()), rates)
+    return Model(lambda x: net(x)[0], list(net.parameters()), rates, modules=[net])
 
 
 # ---- snnTorch
@@ -196,7 +196,8 @@ def snntorch(case: Case) -> Model:
             run(x)
         return list(seen)
 
-    return Model(run, [p for m in layers for p in m.parameters()], rates)
+    parameters = [p for m in layers for p in m.parameters()]
+    return Model(run, parameters, rates, modules=[*layers, *hidden])
 
 
 # ---- SpikingJelly
@@ -225,7 +226,7 @@ def spikingjelly(case: Case) -> Model:
         functional.reset_net(net)
         return integrate(net(x))
 
-    return Model(run, list(net.parameters()), _jelly_rates(run, lifs), cells=lifs)
+    return Model(run, list(net.parameters()), _jelly_rates(run, lifs), modules=[net])
 
 
 def _jelly_lif() -> nn.Module:
@@ -280,7 +281,7 @@ def dcls(case: Case) -> Model:
         return integrate(x)
 
     parameters = [p for c in convs for p in (c.weight, c.P)]
-    return Model(run, parameters, _jelly_rates(run, lifs), cells=lifs)
+    return Model(run, parameters, _jelly_rates(run, lifs), modules=[*convs, *lifs])
 
 
 BUILDERS: dict[str, Callable[[Case], Model]] = {
