@@ -155,3 +155,103 @@ def test_kernels_draw_the_synapses_of_every_rule_and_distribution(net, seed):
     np.testing.assert_array_equal(ordered(found), synapses)
     for begin, end in zip(rows.row[:-1], rows.row[1:], strict=True):
         np.testing.assert_array_equal(found[begin:end], ordered(found[begin:end]))
+
+
+@few(6)
+@given(networks(), st.integers(0, 2))
+def test_weights_are_stored_as_the_form_says(net, seed):
+    plan = plan_of(net)
+    try:
+        builder, rows = build(plan, EmulatedDevice(seed))
+    except DelayError:
+        return
+    exact = table(builder, rows)
+    largest = np.abs(exact[:, 3]).max(initial=1e-9)
+    for options, error in (
+        ({"real": "float"}, 2.0**-24), ({"half": True}, 2.0**-11),
+        ({"deterministic": True}, 2.0**-30), ({"half": True, "deterministic": True}, 2.0**-11),
+    ):  # fmt: skip
+        builder, rows = build(plan, EmulatedDevice(seed), **options)
+        found = table(builder, rows)
+        found[:, 3] = values(builder, rows, found)
+        assert found.shape == exact.shape
+        np.testing.assert_array_equal(found[:, :3], exact[:, :3])
+        a, b = ordered(found)[:, 3], ordered(exact)[:, 3]
+        assert (np.abs(a - b) <= error * np.abs(b) + 2.0**-24 * largest).all()
+
+
+def values(builder: Synapses, rows: Any, found: np.ndarray) -> np.ndarray:
+    """Return what the synapses of a table add to the states of their targets."""
+    amount = found[:, 3].copy()
+    n = builder.n_weighted
+    if builder._form.half:
+        halves = rows.weights.view(np.float16).astype(float)
+        factor = np.empty(n)
+        for group in builder._groups:
+            if group.weighted:
+                last = group.first_row + builder._plan.populations[group.population].n
+                factor[rows.row[group.first_row] : rows.row[last]] = group.amount
+        amount[:n] = halves * factor
+    scale = np.concatenate(
+        [np.repeat(s, p.n) for s, p in zip(builder.scale, builder._plan.populations, strict=True)]
+    )
+    return amount * scale[found[:, 2].astype(int)]
+
+
+def test_half_precision_rounds_to_the_nearest_even():
+    net = ns.Network()
+    cells = net.population(6, ns.models.iaf_psc_exp(), name="cells")
+    ulp = 2.0**-10  # of numbers from 1 on
+    given_weights = np.array([1.0, 1 + 0.5 * ulp, 1 + 1.5 * ulp, 1.3333, -3.999, 1e-6])
+    rule = ns.Explicit(np.zeros(6, int), np.arange(6))
+    net.connect(cells, cells, rule, weight=given_weights, delay=1.0)
+    builder, rows = build(plan_of(net), EmulatedDevice(), half=True)
+    halves = rows.weights.view(np.float16)
+    # relative to 4, the power of two above the largest
+    order = np.argsort(table(builder, rows)[:, 2])
+    channels = np.argsort(expected(builder._plan, builder._layout)[:, 2])
+    np.testing.assert_array_equal(halves[order] * 4.0, 4 * np.float16(given_weights[channels] / 4))
+    assert set(halves.astype(float) * 4) >= {1.0, 1 + 2 * ulp}
+    np.testing.assert_array_equal(np.sort(builder.weights), np.sort(4 * halves.astype(float)))
+
+
+@pytest.mark.parametrize("bytes_of_block", [64, 1 << 15])
+def test_long_rows_are_ordered_in_global_memory(bytes_of_block):
+    net = ns.Network()
+    cells = net.population(150, ns.models.iaf_psc_exp(), name="cells")
+    net.connect(cells[:3], cells, weight=ns.Uniform(-1.0, 1.0), delay=ns.Uniform(0.1, 9.0))
+    net.connect(cells[:3], cells, weight=1.0, delay=ns.Uniform(0.1, 9.0))
+    plan = plan_of(net)
+    device = EmulatedDevice(2, flags=(f"-DNS_SORT_BYTES={bytes_of_block}",))
+    builder, rows = build(plan, device)
+    found = table(builder, rows)
+    np.testing.assert_array_equal(ordered(found), ordered(expected(plan, builder._layout)))
+    for begin, end in zip(rows.row[:-1], rows.row[1:], strict=True):
+        np.testing.assert_array_equal(found[begin:end], ordered(found[begin:end]))
+
+
+def test_bytes_a_synapse():
+    def each(weight: Any, **options: Any) -> float:
+        net = ns.Network()
+        cells = net.population(64, ns.models.iaf_psc_exp(), name="cells")
+        net.connect(cells, cells, weight=weight, delay=1.0)
+        builder, rows = build(plan_of(net), EmulatedDevice(), **options)
+        held = sum(getattr(rows, name).nbytes for name in ("row", "words", "weights"))
+        assert builder.nbytes == held
+        return (held - 8 * 65) / 64**2
+
+    varied = ns.Normal(1.0, 0.1)
+    assert each(2.0) == each(2.0, half=True) == each(2.0, deterministic=True) == 4
+    assert each(varied, real="float") == each(varied, deterministic=True) == 8
+    assert each(varied, half=True) == 6
+    assert each(varied) == 12
+
+
+def test_one_row_holds_all_synapses_of_one_weight():
+    net = ns.Network()
+    cells = net.population(10, ns.models.iaf_psc_exp(), name="cells")
+    for weight, delay in ((2.0, 0.5), (2.0, 1.0), (-1.0, 1.0), (ns.Normal(1, 1), 2.0)):
+        net.connect(cells, cells, ns.FixedOutdegree(4), weight=weight, delay=delay)
+    builder, rows = build(plan_of(net), EmulatedDevice())
+    assert [(g.weighted, g.amount) for g in builder._groups][1:] == [(False, 2.0), (False, -1.0)]
+    np.testing.assert_array_equal(np.diff(rows.row), np.repeat([4, 8, 4], 10))

@@ -70,7 +70,7 @@ class DeviceNetwork:
         self._emitters = emitters
         self._sizes()
         if procedural == "auto":
-            self.synapses.draw_more(sum(self._parts().values()) - device.free_bytes())
+            self.synapses.draw_more(lambda: sum(self._parts().values()) - device.free_bytes())
         self._check_memory()
         self._allocate()
         self.program = self._compile()

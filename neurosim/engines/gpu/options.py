@@ -70,11 +70,12 @@ class GPU(Engine):
             raise ParameterError(
                 f"GPU: deterministic = {self.deterministic!r}; True or False is needed."
             )
-        if isinstance(self.procedural, bool | str):
-            wrong = self.procedural not in (True, False, "auto")
+        chosen = self.procedural
+        if isinstance(chosen, Sequence) and chosen != "auto":
+            named = not isinstance(chosen, str) and all(isinstance(name, str) for name in chosen)
         else:
-            wrong = not all(isinstance(name, str) for name in self.procedural)
-        if wrong:
+            named = isinstance(chosen, bool) or chosen == "auto"
+        if not named:
             raise ParameterError(
                 f"GPU: procedural = {self.procedural!r}; True, False, 'auto' or a list of names of "
                 "projections is needed."

@@ -8,7 +8,7 @@ is known before it is allocated, and then fills the rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -210,14 +210,13 @@ class Synapses:
         """Return the stored projections whose rows could be drawn when they are delivered."""
         return [k for k, r in enumerate(self._refusals()) if r is None and k not in self.drawn]
 
-    def draw_more(self, excess: int) -> None:
-        """Draw more projections at delivery, the largest first, until `excess` bytes are saved."""
+    def draw_more(self, excess: Callable[[], int]) -> None:
+        """Draw more projections at delivery, the largest first, until there is no excess."""
         for k in sorted(self.drawable(), key=lambda k: -self.size(k)):
-            if excess <= 0:
+            if excess() <= 0:
                 break
-            excess -= self.size(k)
             self.drawn = sorted([*self.drawn, k])
-        self._arrange()
+            self._arrange()
 
     # ---- where it goes
 

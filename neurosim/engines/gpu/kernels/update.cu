@@ -19,7 +19,7 @@ __device__ __forceinline__ void ns_update(const Net& net, long long t) {
     net.n_items[(t + 1) & 1] = 0;  // was last read when the step before was delivered
   for (int tile = blockIdx.x; tile < (int)net.n_tiles; tile += gridDim.x) {
     if (threadIdx.x == 0) *n_items = *n_records = 0;
-#if !NS_PLANT_RACE  // the tests leave this barrier out, to see that the race is found
+#if NS_PLANT_RACE != 1  // the tests leave this barrier out, to see that the race is found
     __syncthreads();
 #endif
     const Population& p = net.populations[net.tile_population[tile]];
