@@ -13,6 +13,11 @@ Reservoir, readouts and rule run in the engine. There a changed weight counts fr
 on, which makes the rule unstable at this learning rate; so the target also draws on the readout
 itself (nudging, as in Urbanczik and Senn 2014, Neuron 81:521). The exact rule, with z = w r at
 every instant, and FORCE are NumPy on the spikes of the same reservoir.
+
+Over seeds 0 to 4 (a reservoir and an order of outcomes each) the engine's predictions peak within
+10 ms of the outcomes, the cosine of the two readouts' weights is between -0.22 and -0.05, a new
+latency is expected after 49 to 59 trials and a new probability after 29 to 115. At a rate of 0.1
+weights grow to their bounds with seed 4.
 """
 
 from __future__ import annotations
@@ -40,7 +45,8 @@ import neurosim as ns
 
 LATENCY = {"A": 200.0, "B": 400.0}  # ms after the onset of the cue
 P_A, LATER, RARER = 0.8, 300.0, 0.2  # and what changes: latency of A, probability of A
-RATE, NUDGE = 0.1, 0.2  # eta and nudge, times and over the mean of |r|^2
+RATE, NUDGE = 0.07, 0.2  # eta and nudge, times and over the mean of |r|^2
+EXACT_RATE = 0.1  # eta of the exact rule, likewise
 WIDTH = 25.0  # ms, of the bump that marks an outcome
 TIMES = np.arange(1, STEPS + 1) - CUE_ON  # ms after the onset of the cue
 LEARNING = TIMES > CUE_OFF - CUE_ON
@@ -81,22 +87,30 @@ def predictions(run: Recorded) -> np.ndarray:
 
 def learn(
     run: Recorded, targets: np.ndarray, learner: DeltaRule | Force, *, reset_at: int = -1
-) -> tuple[np.ndarray, np.ndarray]:
-    """Let a learner in NumPy see all trials; return readouts and predictions (n, n_steps, 2)."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Let a learner in NumPy see all trials.
+
+    Returns readouts and predictions (n, n_steps, 2), and the weights after each trial (n, 2, N).
+    """
     z, expected = np.empty_like(targets), np.empty_like(targets)
+    weights = np.empty((len(targets), *learner.w.shape))
     for k in range(len(targets)):
         if k == reset_at and isinstance(learner, Force):
             learner.reset()
         r = run.traces(k)
         expected[k] = r @ learner.w.T
         z[k] = trial(learner, r, targets[k])
-    return z, expected
+        weights[k] = learner.w
+    return z, expected, weights
 
 
 def summary(name: str, z: np.ndarray, w: np.ndarray, shows_a: np.ndarray) -> dict[str, float]:
-    """Print and return peaks of the mean readout over the last third of the trials."""
+    """Print and return peaks of the mean readout, and the angle of the mean weights.
+
+    Means are over the last third of the trials; `w` has weights after each of them.
+    """
     last = slice(-(len(z) // 3), None)
-    mean = z[last].mean(axis=0)[LEARNING]
+    mean, w = z[last].mean(axis=0)[LEARNING], w[last].mean(axis=0)
     times = TIMES[LEARNING]
     (a, b), (peak_a, peak_b) = mean.max(axis=0), times[mean.argmax(axis=0)]
     cosine = w[0] @ w[1] / np.linalg.norm(w[0]) / np.linalg.norm(w[1])
@@ -145,7 +159,7 @@ def adapt(change: str, eta: float, power: float, options: Any) -> tuple[dict[str
     run = simulate(targets, eta=eta, nudge=NUDGE, seed=options.seed)
     expected = {"three-factor": predictions(run)}
     for name, reset_at in (("FORCE", -1), ("FORCE, reset", n // 2)):
-        _, expected[name] = learn(run, targets, Force(power), reset_at=reset_at)
+        _, expected[name], _ = learn(run, targets, Force(power), reset_at=reset_at)
     return {k: preference(v, change) for k, v in expected.items()}, expected["three-factor"]
 
 
@@ -231,14 +245,13 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     print(
         "mean readout, last third         A: ms / height  B: ms / height  A/(A+B)  shown  cos(A,B)"
     )
-    table = {"engine": summary("engine, while learning", run.readout, run.weights[-1], shows_a)}
+    table = {"engine": summary("engine, while learning", run.readout, run.weights, shows_a)}
     expected = predictions(run)
-    table["expected"] = summary("engine, prediction", expected, run.weights[-1], shows_a)
-    exact = DeltaRule(eta)
-    z, expected_exact = learn(run, targets, exact)
-    table["exact"] = summary("exact rule (NumPy)", z, exact.w, shows_a)
-    summary("exact rule, prediction", expected_exact, exact.w, shows_a)
-    fast = DeltaRule(3.0 * eta)
+    table["expected"] = summary("engine, prediction", expected, run.weights, shows_a)
+    z, expected_exact, weights = learn(run, targets, DeltaRule(EXACT_RATE / power))
+    table["exact"] = summary("exact rule (NumPy)", z, weights, shows_a)
+    summary("exact rule, prediction", expected_exact, weights, shows_a)
+    fast = DeltaRule(3.0 * EXACT_RATE / power)
     with np.errstate(over="ignore", invalid="ignore"):
         diverged = np.abs(learn(run, targets[:40], fast)[0]).max()
     print(f"exact rule at three times the rate: largest readout in 40 trials {diverged:.3g}\n")
