@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,10 +34,8 @@ ENGINES = {
 }
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("case", CASES)
-def test_nest(case: str, engine: str) -> None:
-    """Each weight that a presynaptic spike carried, within 1e-9."""
+def assert_like_nest(case: str, engine: Any) -> None:
+    """Compare each weight that a presynaptic spike carried, within 1e-9."""
     path = REFERENCE / f"{case}.npz"
     if not path.exists():
         pytest.skip("the reference results of NEST are not here (../shared/reference)")
@@ -52,7 +51,14 @@ def test_nest(case: str, engine: str) -> None:
     values |= NEST_STARTS.get(case, {})
     sent = sent_weights(
         rule(**values), pre, data["post"], weight=info["w0"], delay=info["delay"],
-        stop=info["t_stop"], engine=ENGINES[engine],
+        stop=info["t_stop"], engine=engine,
     )  # fmt: skip
     at = np.searchsorted(pre, data["weight_time"] - 1e-6)
     np.testing.assert_allclose(sent[at], data["weight"], rtol=1e-9)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("case", CASES)
+def test_nest(case: str, engine: str) -> None:
+    """All weights, in every engine."""
+    assert_like_nest(case, ENGINES[engine])

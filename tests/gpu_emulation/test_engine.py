@@ -205,8 +205,8 @@ def pair() -> tuple[ns.Network, Any, Any]:
 
 def test_refusals_name_what_cannot_run():
     net, a, b = pair()
-    net.connect(a, b, weight=1.0, synapse=ns.models.stdp(), name="plastic")
-    refused(NetworkError, r"projection 'plastic'.*\(stdp\).*plastic.*engine='cpu'", net)
+    net.connect(a, b, weight=1.0, synapse=ns.models.weight_normalization(), name="plastic")
+    refused(NetworkError, r"'plastic': its rule weight_normalization acts at.*engine='cpu'", net)
     net, a, b = pair()
     refused(NetworkError, "continuous time", net, dt=None)
     net.gap_junctions(a, b, ns.OneToOne(), g=1.0)

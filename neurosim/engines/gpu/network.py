@@ -12,6 +12,7 @@ from neurosim.engines.gpu.currents import build_currents
 from neurosim.engines.gpu.device import Device, Program
 from neurosim.engines.gpu.emit import StepEmitter
 from neurosim.engines.gpu.layout import layout_of
+from neurosim.engines.gpu.plastic import PlasticNetwork
 from neurosim.engines.gpu.processes import build_processes
 from neurosim.engines.gpu.source import RELAY, Format, source_text
 from neurosim.engines.gpu.structs import GIVEN, ITEM, NET, POPULATION, SAMPLE
@@ -59,7 +60,8 @@ class DeviceNetwork:
             "double" if self.real.itemsize == 8 else "float", deterministic, False, device.tile,
             device.chunk, weights == "float16",
         )  # fmt: skip
-        self.synapses = Synapses(plan, self.layout, device, self.form, procedural)
+        self.plastic = PlasticNetwork(plan, self.layout, self.real, device)
+        self.synapses = Synapses(plan, self.layout, device, self.form, procedural, self.plastic)
         self.amount = np.dtype(np.int64) if deterministic else self.real
         emitters = {p.index: StepEmitter(p.model) for p in plan.populations if p.model is not None}
         self.bodies = {
@@ -99,6 +101,7 @@ class DeviceNetwork:
         each = synapses.nbytes / max(1, synapses.n_synapses)
         return {
             f"{synapses.n_synapses} synapses of {each:.1f} bytes": synapses.nbytes,
+            f"{self.plastic.n_synapses} plastic synapses": self.plastic.nbytes,
             f"input on its way, {synapses.n_slots} steps long": (
                 synapses.n_slots * layout.n_channels * self.amount.itemsize
             ),
@@ -183,6 +186,7 @@ class DeviceNetwork:
             "n_events": status + 32, "failure": status + 40,
         }.items():  # fmt: skip
             self.net[name] = value
+        self.plastic.allocate(self.net, synapses.scale)
         self.samples = self._samples()
         self._samples_on_device = device.to_device(self.samples)
         self.net["samples"] = device.address(self._samples_on_device)
@@ -246,7 +250,8 @@ class DeviceNetwork:
     def _compile(self) -> Program:
         synapses = self.synapses
         form = replace(self.form, wide=synapses.word.itemsize == 8, drawn=bool(synapses.drawn))
-        self.source = source_text(list(dict.fromkeys(self.bodies.values())), form)
+        bodies = list(dict.fromkeys(self.bodies.values()))
+        self.source = source_text(bodies, form, self.plastic.text)
         # drawn again, synapses have to be the same to the last bit
         return self.device.compile(self.source, exact=form.deterministic or form.drawn)
 

@@ -108,6 +108,8 @@ class GpuRunner(Runner):
             launches.append(("drive", (net,)))
         for k in range(1, n_steps + 1):
             launches += [("update", (net, np.int32(k))), ("after", (net, np.int32(k), last))]
+            if self._network.plastic:
+                launches.append(("sweep", (net, np.int32(k))))
         return [*launches, ("tick", (net, last))]
 
     # ---- recordings
@@ -128,6 +130,7 @@ class GpuRunner(Runner):
         )
         if counts["failure"] != NO_FAILURE:
             self._fail(counts["failure"] >> 32, counts["failure"] & 0xFFFFFFFF)
+        self._network.plastic.check()
 
     def _collect_spikes(self, end: int, n: int) -> None:
         rows = self._device.fetch(self._network.records, 3 * n).reshape(n, 3).astype(np.int64)
@@ -175,8 +178,22 @@ class GpuRunner(Runner):
     # ---- looking at it
 
     def edges(self, name: str) -> Edges:
-        """Return the synapses of a projection, with weights as they were drawn."""
+        """Return the synapses of a projection; those of static ones as they were drawn."""
+        plastic = self._network.plastic
+        part = plastic[name]
+        if part is not None:
+            self._settle()
+            return plastic.edges(part, self._launch_one, self._network.net)
         return expand(next(c.spec for c in self.plan.connections if c.name == name)).by_target()
+
+    def _launch_one(self, kernel: str, arguments: tuple[Any, ...]) -> None:
+        self._network.program.launch(kernel, self._grid, arguments)
+
+    def _settle(self) -> None:
+        """Let plastic synapses catch up with all that has reached them."""
+        if self._network.plastic:
+            self._device.store(self._network.clock, np.array([self._step, self._step]))
+            self._network.plastic.settle(self._step, self._launch_one, self._network.net)
 
     def counters(self) -> dict[str, Any]:
         """Return the work done so far."""
@@ -196,6 +213,8 @@ class GpuRunner(Runner):
 
     def state(self) -> dict[str, Any]:
         """Return everything that a continued run needs."""
+        self._settle()
+        plastic = self._network.plastic.state(self._step, self._launch_one, self._network.net)
         populations = {}
         for index, array in self._network.states.items():
             p = self.plan.populations[index]
@@ -210,7 +229,8 @@ class GpuRunner(Runner):
             }  # fmt: skip
         return {
             "step": self._step, "counters": dict(self._counts), "event": {},
-            "populations": populations, "arrivals": self._pending(), "samples": {}, "plastic": {},
+            "populations": populations, "arrivals": self._pending(), "samples": {},
+            "plastic": plastic,
         }  # fmt: skip
 
     def _substep(self, index: int) -> np.ndarray:
@@ -246,6 +266,8 @@ class GpuRunner(Runner):
     def reset(self) -> None:
         """Put neurons back to their initial states and drop input in flight; time goes on."""
         network = self._network
+        self._settle()
+        network.plastic.reset(self._step, self._launch_one, network.net)
         for index, array in network.states.items():
             p = self.plan.populations[index]
             assert p.model is not None
@@ -273,6 +295,7 @@ class GpuRunner(Runner):
             self._device.store(network.until[index], np.asarray(saved["until"]))
             if index in network.substep and "substep" in saved:
                 self._device.store(network.substep[index], np.asarray(saved["substep"]))
+        network.plastic.restore(state["plastic"], self._step)
         ring = np.zeros_like(self._ring())
         for index, (ahead, receptor, neuron, amount) in state["arrivals"].items():
             if ring.dtype.kind == "i":

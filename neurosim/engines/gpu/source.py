@@ -61,7 +61,7 @@ class Format:
         return "unsigned short" if self.half else "int" if self.deterministic else self.real
 
 
-def source_text(bodies: Sequence[str], form: Format) -> str:
+def source_text(bodies: Sequence[str], form: Format, plastic: str = "") -> str:
     """Return the whole source.
 
     Parameters
@@ -69,9 +69,11 @@ def source_text(bodies: Sequence[str], form: Format) -> str:
     bodies : sequence of str
         Body of ``ns_step`` for each kind of population.
     form : Format
+    plastic : str
+        What plastic synapses add, see `plastic_text`.
     """
     after = (*(["draw.cuh"] if form.drawn else []), *_PARTS_AFTER)
-    parts = [*common_parts(bodies, form), *(kernel_part(name) for name in after)]
+    parts = [*common_parts(bodies, form), plastic, *(kernel_part(name) for name in after)]
     return "\n".join(parts) + "\n"
 
 
@@ -95,6 +97,26 @@ def build_text(form: Format) -> str:
     parts += ['#line 1 "structs"', declarations()]
     parts += [kernel_part(name) for name in ("weights.cuh", "draw.cuh", "build.cu")]
     return "\n".join(parts) + "\n"
+
+
+def plastic_text(structs: str, rules: str, every: bool) -> str:
+    """Return what plastic synapses add to a source: their structs, rules and phases.
+
+    Parameters
+    ----------
+    structs, rules : str
+    every : bool
+        Whether some rule looks at its targets in every step.
+    """
+    options = [
+        "#define NS_PLASTIC 1",
+        f"#define NS_EVERY {int(every)}",
+        # with registers for more blocks on a multiprocessor the compiler spills some
+        "#undef NS_RESIDENT",
+        "#define NS_RESIDENT 2",
+    ]
+    parts = [*options, structs, kernel_part("rules.cuh"), rules, kernel_part("plastic.cu")]
+    return "\n".join(parts)
 
 
 def kernel_part(name: str) -> str:

@@ -92,6 +92,8 @@ _FIELDS = {
         ("unsigned*", "records"), ("unsigned long long*", "n_records"),
         ("unsigned long long*", "n_spikes"), ("unsigned long long*", "n_events"),
         ("unsigned long long*", "failure"),
+        ("const struct Rule*", "rules"), ("long long", "n_rules"),  # plastic projections
+        ("struct Spike*", "spikes"), ("unsigned long long*", "plastic"),  # see plastic.cu
     ],
 }  # fmt: skip
 

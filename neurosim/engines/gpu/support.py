@@ -5,6 +5,18 @@ from __future__ import annotations
 from neurosim.errors import NetworkError
 from neurosim.lower.continuous import ContinuousPlan
 from neurosim.lower.plan import Plan
+from neurosim.lower.plasticity import PlasticityPlan
+
+
+def refused(rule: PlasticityPlan) -> str | None:
+    """Return what this engine cannot do for a plasticity rule, None if it can run it."""
+    if rule.spec.uses_modulator:
+        return "has a third factor"
+    if rule.prune is not None:
+        return "replaces synapses"
+    if rule.interval:
+        return f"acts at intervals ({rule.spec.interval})"
+    return None
 
 
 def supported(plan: Plan | ContinuousPlan) -> Plan:
@@ -21,11 +33,11 @@ def supported(plan: Plan | ContinuousPlan) -> Plan:
             "engine='cpu', or a step such as dt=0.1."
         )
     for c in plan.connections:
-        if c.plasticity is not None:
+        reason = None if c.plasticity is None else refused(c.plasticity)
+        if c.plasticity is not None and reason is not None:
             raise NetworkError(
-                f"engine 'gpu' cannot run projection {c.name!r}: its synapses "
-                f"({c.plasticity.spec.name}) are plastic, and this engine has static ones only. "
-                "Use engine='cpu'."
+                f"engine 'gpu' cannot run projection {c.name!r}: its rule "
+                f"{c.plasticity.spec.name} {reason}. Use engine='cpu'."
             )
     if plan.gaps is not None:
         raise NetworkError("engine 'gpu' cannot run gap junctions. Use engine='cpu'.")

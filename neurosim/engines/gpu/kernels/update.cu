@@ -17,6 +17,9 @@ __device__ __forceinline__ void ns_update(const Net& net, long long t) {
   NS_SHARED(unsigned long long, first_record, 1);
   if (blockIdx.x == 0 && threadIdx.x == 0)
     net.n_items[(t + 1) & 1] = 0;  // was last read when the step before was delivered
+#if NS_PLASTIC
+  if (blockIdx.x == 0 && threadIdx.x == 0) ns_begin_step(net, t);
+#endif
   for (int tile = blockIdx.x; tile < (int)net.n_tiles; tile += gridDim.x) {
     if (threadIdx.x == 0) *n_items = *n_records = 0;
 #if NS_PLANT_RACE != 1  // the tests leave this barrier out, to see that the race is found
@@ -26,6 +29,9 @@ __device__ __forceinline__ void ns_update(const Net& net, long long t) {
     const long long i = (tile - p.first_tile) * NS_TILE + threadIdx.x, source = p.source + i;
     RingCell cell = {&p, i, ns_slot(net, t) + p.channel + i};
     const int count = i < p.n ? ns_step(net, p, cell, i, t) : 0;
+#if NS_PLASTIC
+    if (i < p.n) ns_plastic_update(net, net.tile_population[tile], p, i, t, count);
+#endif
     unsigned int my_item = 0, my_record = 0;
     if (count) {
       const Fan fan = ns_fan(net, p, i);
