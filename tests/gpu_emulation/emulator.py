@@ -163,6 +163,7 @@ class Emulated(Engine):
     precision: str = "float64"
     deterministic: bool = False
     launch: str = "auto"
+    variant: str = "auto"
     weights: str = "auto"
     procedural: Any = False
     seed: int = 0
@@ -172,6 +173,7 @@ class Emulated(Engine):
     def prepare(self, plan: Any) -> Runner:
         options = GPU(
             precision=self.precision, deterministic=self.deterministic, launch=self.launch,
+            variant=self.variant,
             weights=self.weights, procedural=self.procedural,
         )  # fmt: skip
         return GpuRunner(supported(plan), options, self.device or EmulatedDevice(self.seed))

@@ -31,7 +31,7 @@ class _Listed(EmulatedDevice):
 def source_of(net: ns.Network, real: str, deterministic: bool, procedural: bool = False) -> str:
     plan = ns.Simulation(net, engine="reference").plan
     device = _Listed(tile=256, chunk=128)
-    DeviceNetwork(plan, device, real, deterministic, procedural=procedural)
+    _ = DeviceNetwork(plan, device, real, deterministic, procedural=procedural).program
     return device.source
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -69,13 +70,12 @@ class DeviceNetwork:
             for p in plan.populations
         }
         self._recorded = {s.target.population.index for s in plan.spikes}
-        self._emitters = emitters
+        self.emitters = emitters
         self._sizes()
         if procedural == "auto":
             self.synapses.draw_more(lambda: sum(self._parts().values()) - device.free_bytes())
         self._check_memory()
         self._allocate()
-        self.program = self._compile()
 
     def _sizes(self) -> None:
         plan = self.plan
@@ -96,7 +96,7 @@ class DeviceNetwork:
         neurons = 0
         for p in self.plan.populations:
             if p.model is not None:
-                arrays = len(self._emitters[p.index].coefficient.arrays)
+                arrays = len(self.emitters[p.index].coefficient.arrays)
                 neurons += p.n * ((len(p.model.states) + arrays + 2) * item + 4)
         each = synapses.nbytes / max(1, synapses.n_synapses)
         return {
@@ -206,14 +206,14 @@ class DeviceNetwork:
         record["first_drawn"], record["n_drawn"] = self.synapses.drawn_of(p.index)
         if p.model is None:
             return record
-        coefficients = self._emitters[p.index].coefficient
+        coefficients = self.emitters[p.index].coefficient
         self.states[p.index] = device.to_device(self.initial(p.model))
         self.until[p.index] = device.to_device(np.zeros(p.n, np.int32))
         record["state"] = device.address(self.states[p.index])
         record["until"] = device.address(self.until[p.index])
         record["scalars"] = self._put(np.array(coefficients.scalars, self.real))
         record["arrays"] = self._put(np.array(coefficients.arrays, self.real).reshape(-1))
-        if self._emitters[p.index].adaptive:
+        if self.emitters[p.index].adaptive:
             self.substep[p.index] = device.to_device(np.full(p.n, p.model.dt, self.real))
             record["substep"] = device.address(self.substep[p.index])
         currents = build_currents(self.plan, p.index, self._put)
@@ -247,7 +247,9 @@ class DeviceNetwork:
                 rows.append(sample)
         return np.array(rows, SAMPLE)
 
-    def _compile(self) -> Program:
+    @cached_property
+    def program(self) -> Program:
+        """The kernels of the ring variant, compiled when they are first needed."""
         synapses = self.synapses
         form = replace(self.form, wide=synapses.word.itemsize == 8, drawn=bool(synapses.drawn))
         bodies = list(dict.fromkeys(self.bodies.values()))

@@ -12,6 +12,7 @@ from neurosim.lower.plan import Plan
 
 PRECISIONS = ("float32", "float64")
 LAUNCHES = ("auto", "cooperative", "graph", "phases")
+VARIANTS = ("auto", "ring", "owner")
 WEIGHTS = ("auto", "float16")
 
 
@@ -33,6 +34,12 @@ class GPU(Engine):
         Many steps in one cooperative launch; a captured graph of the launches of many steps; or one
         launch for each phase of a step. ``auto`` launches cooperatively where the device can, else
         by a graph.
+    variant : {"auto", "ring", "owner"}
+        ``ring`` keeps states and input to come in global memory, for networks of any size.
+        ``owner`` gives every block its own neurons, whose states stay in registers and whose input
+        to come stays in shared memory: for networks that fit (some 100,000 neurons, static
+        synapses), in cooperative launches. Results are the same. Which is faster has not been
+        measured yet; until it is, ``auto`` means ``ring``.
 
     weights : {"auto", "float16"}
         ``float16`` stores the weights that differ from synapse to synapse in half precision
@@ -54,13 +61,15 @@ class GPU(Engine):
     deterministic: bool = False
     device: int = 0
     launch: str = "auto"
+    variant: str = "auto"
     weights: str = "auto"
     procedural: bool | str | Sequence[str] = False
     name = "gpu"
 
     def __post_init__(self) -> None:
         for option, valid in (
-            ("precision", PRECISIONS), ("launch", LAUNCHES), ("weights", WEIGHTS),
+            ("precision", PRECISIONS), ("launch", LAUNCHES), ("variant", VARIANTS),
+            ("weights", WEIGHTS),
         ):  # fmt: skip
             if getattr(self, option) not in valid:
                 raise ParameterError(
@@ -69,6 +78,11 @@ class GPU(Engine):
         if not isinstance(self.deterministic, bool):
             raise ParameterError(
                 f"GPU: deterministic = {self.deterministic!r}; True or False is needed."
+            )
+        if self.variant == "owner" and self.launch in ("graph", "phases"):
+            raise ParameterError(
+                f"GPU: launch = {self.launch!r} does not go with variant = 'owner', which is one "
+                "cooperative launch; leave launch='auto', or use variant='ring'."
             )
         chosen = self.procedural
         if isinstance(chosen, Sequence) and chosen != "auto":

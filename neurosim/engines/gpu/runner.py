@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from neurosim.engines.base import Runner
-from neurosim.engines.gpu.device import Device
+from neurosim.engines.gpu.device import Device, Grid
 from neurosim.engines.gpu.network import NO_FAILURE, STATUS, DeviceNetwork
 from neurosim.engines.gpu.options import GPU
+from neurosim.engines.gpu.owner import OwnerVariant
 from neurosim.errors import SimulationError
 from neurosim.lower.connectivity import Edges
 from neurosim.lower.expand import expand
@@ -47,9 +49,11 @@ class GpuRunner(Runner):
         self._launches = options.launch
         if self._launches == "auto":
             self._launches = "cooperative" if device.is_cooperative else "graph"
-        self._grid = self._network.program.grid(
-            self._network.layout.n_tiles, cooperative=self._launches == "cooperative"
-        )
+        self._owner = None
+        if options.variant == "owner":
+            self._owner = OwnerVariant(self._network)
+        else:
+            _ = self._grid  # compiles the kernels
         self._graph: Callable[[], None] | None = None
         self._step, self._chunk = 0, _FIRST
         self._counts = {"spikes": 0, "synaptic_events": 0, "neuron_updates": 0}
@@ -58,6 +62,12 @@ class GpuRunner(Runner):
         self._spikes: dict[int, list[tuple[np.ndarray, ...]]] = {p: [] for p in recorded}
         self._states: list[list[np.ndarray]] = [[] for _ in plan.states]
         self._seconds = {"build": time.perf_counter() - started, "run": 0.0}
+
+    @cached_property
+    def _grid(self) -> Grid:
+        return self._network.program.grid(
+            self._network.layout.n_tiles, cooperative=self._launches == "cooperative"
+        )
 
     @property
     def time(self) -> float:
@@ -87,6 +97,9 @@ class GpuRunner(Runner):
 
     def _launch(self, start: int, n_steps: int) -> None:
         self._network.begin(start, n_steps)
+        if self._owner is not None:
+            self._owner.launch(n_steps)
+            return
         program = self._network.program
         if self._launches == "cooperative":
             arguments = (self._network.net, np.int32(n_steps))

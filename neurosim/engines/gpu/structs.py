@@ -116,6 +116,16 @@ def record_type(fields: Fields) -> np.dtype:
     return np.dtype(parts)
 
 
+def copy_function(name: str) -> str:
+    """Return C source of a function that copies a struct field by field.
+
+    Unlike an assignment it lets the compiler keep in registers what is used, and drop the rest.
+    """
+    lines = "\n".join(f"  to.{field} = from.{field};" for _, field in _FIELDS[name])
+    head = f"__device__ __forceinline__ void ns_copy({name}& to, const {name}& from)"
+    return f"{head} {{\n{lines}\n}}"
+
+
 def _dtype(name: str) -> np.dtype:
     return record_type(_FIELDS[name])
 

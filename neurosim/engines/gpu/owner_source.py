@@ -1,0 +1,65 @@
+"""The CUDA source of the owner variant of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from neurosim.engines.gpu.owner_structs import CLASSES, STRUCTS
+from neurosim.engines.gpu.source import Format, common_parts, kernel_part
+from neurosim.engines.gpu.structs import copy_function, declarations
+
+#: Threads of a block that the compiler is told of, so that registers suffice.
+_BOUNDS = (256, 512, 640, 768, 1024)
+
+
+@dataclass(frozen=True)
+class OwnerFormat:
+    """What the source depends on, beside `Format`.
+
+    Attributes
+    ----------
+    n_states : int
+        Most states of a neuron.
+    shared_states : bool
+        Whether states lie in shared memory, not in registers.
+    table : bool
+        Whether a synapse has the number of its weight in a table.
+    wide_segments : bool
+        Whether there are more synapses than 32 bits can count.
+    n_threads, blocks_each : int
+        Threads of a block, and blocks of a multiprocessor.
+    """
+
+    n_states: int
+    shared_states: bool
+    table: bool
+    wide_segments: bool
+    n_threads: int
+    blocks_each: int
+
+
+def owner_text(bodies: Sequence[str], form: Format, owner: OwnerFormat) -> str:
+    """Return the whole source.
+
+    Parameters
+    ----------
+    bodies : sequence of str
+        Body of ``ns_step`` for each kind of population.
+    form : Format
+    owner : OwnerFormat
+    """
+    bound = next(n for n in _BOUNDS if n >= owner.n_threads)
+    options = [
+        f"typedef unsigned {'long long' if owner.wide_segments else 'int'} ns_segment;",
+        f"#define NS_CLASSES {CLASSES}",
+        f"#define NS_STATES {max(1, owner.n_states)}",
+        f"#define NS_SHARED_STATES {int(owner.shared_states)}",
+        f"#define NS_TABLE {int(owner.table)}",
+        f"#define NS_BOUND {bound}",
+        f"#define NS_BLOCKS_EACH {owner.blocks_each}",
+    ]
+    parts = [*common_parts(bodies, form), *options, declarations(STRUCTS)]
+    parts.append(copy_function("Population"))
+    parts += [kernel_part(name) for name in ("events.cuh", "owner_cell.cuh", "owner.cu")]
+    return "\n".join(parts) + "\n"
