@@ -12,18 +12,23 @@ from typing import Any
 import numpy as np
 
 from gpu import networks
-from gpu.place import ROOT, Place, Row, real_time_factor
+from gpu.place import EMULATION, ROOT, Place, Row, real_time_factor
 
-#: Launches that are compared.
 _LAUNCHES = ("cooperative", "graph", "phases")
+#: Ways to run that must give the same spikes.
+_WAYS = [*({"launch": name} for name in _LAUNCHES), {"variant": "owner"}]
+#: Options of the microcircuit, and the real-time factor that was asked for.
+_OPTIONS: tuple[tuple[dict[str, Any], float | None], ...] = (
+    ({"variant": "owner"}, 0.06), ({"procedural": True}, None), ({"weights": "float16"}, None),
+    ({"deterministic": True}, None), ({"precision": "float64"}, None),
+)  # fmt: skip
 
 
 def tests(place: Place) -> Iterator[Row]:
     """The tests marked gpu."""
-    where = place.size("tests", "tests/gpu_emulation/test_on_gpu.py")
-    command = [
-        sys.executable, "-m", "pytest", "-n0", "-m", "gpu", "-p", "no:cacheprovider", where
-    ]  # fmt: skip
+    marked = [p for p in (ROOT / "tests").rglob("test_*.py") if "pytest.mark.gpu" in p.read_text()]
+    files = [str(path) for path in place.size(marked, [EMULATION / "test_on_gpu.py"])]
+    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-p", "no:cacheprovider", *files]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     lines = done.stdout.strip().splitlines()
     for line in lines:
@@ -37,25 +42,33 @@ def tests(place: Place) -> Iterator[Row]:
 def same(place: Place) -> Iterator[Row]:
     """Deterministic runs are the same with every launch, and as on the CPU."""
     import neurosim as ns
+    from neurosim.errors import NetworkError, NetworkSizeError
 
     n, duration = place.size((20_000, 30.0), (150, 5.0))
 
-    def spikes(engine: Any) -> tuple[np.ndarray, np.ndarray]:
-        net = networks.drawn(ns, n)
-        record = [ns.Spikes(net.populations["cells"])]
-        simulation = ns.Simulation(net, dt=0.1, seed=3, record=record, engine=engine)
+    def spikes(simulation: Any) -> tuple[np.ndarray, np.ndarray]:
         simulation.run(duration)
         found = simulation.results.spikes["cells"]
         return found.times, found.ids
 
+    net = networks.drawn(ns, n)
+    record = [ns.Spikes(net.populations["cells"])]
     for precision in place.size(("float64", "float32"), ("float32",)):
-        times, ids = spikes(ns.CPU(precision=precision, deterministic=True))
+        exact = {"precision": precision, "deterministic": True}
+        engine = ns.CPU(**exact)
+        times, ids = spikes(ns.Simulation(net, dt=0.1, seed=3, record=record, engine=engine))
         yield Row(f"{precision}: spikes compared", float(ids.size))
-        for launch in _LAUNCHES:
-            engine = place.engine(precision=precision, deterministic=True, launch=launch)
-            found = spikes(engine)
+        for ways in _WAYS:
+            if not hasattr(ns.GPU, next(iter(ways))):
+                continue
+            label = ", ".join(ways.values())
+            try:
+                found = spikes(place.simulation(net, record, 3, **exact, **ways))
+            except (NetworkError, NetworkSizeError) as error:
+                yield Row(f"{precision}, {label}", f"refused: {error}")
+                continue
             equal = np.array_equal(found[0], times) and np.array_equal(found[1], ids)
-            yield Row(f"{precision}, {launch}: spikes of the CPU engine", bool(equal))
+            yield Row(f"{precision}, {label}: spikes of the CPU engine", bool(equal))
 
 
 def sanitizer(place: Place) -> Iterator[Row]:
@@ -109,8 +122,10 @@ def microcircuit(place: Place) -> Iterator[Row]:
     net = networks.circuit(ns, place.size(1.0, 0.002))
     model_ms = place.size(10_000.0, 2.0)
     simulation = place.simulation(net)
-    seconds = simulation.counters["seconds"]
-    yield Row("built on the device", float(seconds["build"]), "s", at_most=1.0)
+    yield Row("first build, with compiling", _built(simulation), "s")
+    del simulation
+    simulation = place.simulation(net)
+    yield Row("built on the device", _built(simulation), "s", at_most=1.0)
     yield Row("memory", simulation.counters["bytes"] / 2**30, "GiB")
     for launch in _LAUNCHES:
         if launch != "cooperative":
@@ -122,12 +137,35 @@ def microcircuit(place: Place) -> Iterator[Row]:
             rate = simulation.counters["spikes"] / _neurons(simulation) / simulation.time * 1e3
             yield Row("mean rate", rate, "spikes/s")
             yield Row("model time", ran / 1e3, "s")
-            yield from _phases(place, simulation)
             yield from _blocks(place, simulation)
+            yield from _phases(place, simulation)
         del simulation
-    if not place.emulated:
-        factor, _ = real_time_factor(place.simulation(net, deterministic=True), model_ms, 5.0)
-        yield Row("deterministic: real-time factor", factor)
+
+
+def microcircuit_ways(place: Place) -> Iterator[Row]:
+    """The microcircuit with other options: states in registers, weights, sums, rows drawn again."""
+    import neurosim as ns
+    from neurosim.errors import NetworkError, NetworkSizeError
+
+    net = networks.circuit(ns, place.size(1.0, 0.002))
+    for options, limit in place.size(_OPTIONS, _OPTIONS[:2]):
+        if not hasattr(ns.GPU, next(iter(options))):
+            continue
+        label = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        try:
+            simulation = place.simulation(net, **options)
+        except (NetworkError, NetworkSizeError) as error:
+            yield Row(label, f"refused: {error}")
+            continue
+        yield Row(f"{label}: built", _built(simulation), "s")
+        yield Row(f"{label}: memory", simulation.counters["bytes"] / 2**30, "GiB")
+        factor, _ = real_time_factor(simulation, place.size(10_000.0, 2.0), 8.0)
+        yield Row(f"{label}: real-time factor", factor, at_most=limit)
+        del simulation
+
+
+def _built(simulation: Any) -> float:
+    return float(simulation.counters["seconds"]["build"])
 
 
 def _neurons(simulation: Any) -> int:
@@ -150,7 +188,7 @@ def _blocks(place: Place, simulation: Any) -> Iterator[Row]:
 
 
 def _phases(place: Place, simulation: Any) -> Iterator[Row]:
-    """The phases of a step alone, as nodes of a graph."""
+    """The phases of a step alone, as nodes of a graph; the simulation is of no use afterwards."""
     runner, n = simulation._runner, place.size(200, 2)
     network, program = runner._network, runner._network.program
     one = np.int32(1)
@@ -162,7 +200,6 @@ def _phases(place: Place, simulation: Any) -> Iterator[Row]:
         replay = program.capture([(kernel, arguments)] * n, runner._grid)
         seconds = place.seconds(replay, lambda: runner._device.fetch(network.status), 3)
         yield Row(f"{name}: a launch in a graph", seconds / n * 1e6, "us")
-    simulation.reset()
 
 
 def balanced(place: Place) -> Iterator[Row]:
@@ -171,7 +208,7 @@ def balanced(place: Place) -> Iterator[Row]:
 
     net = networks.balanced(ns, place.size(1_000_000, 200), place.size(1000, 20))
     simulation = place.simulation(net)
-    yield Row("built on the device", float(simulation.counters["seconds"]["build"]), "s")
+    yield Row("built on the device", _built(simulation), "s")
     yield Row("memory", simulation.counters["bytes"] / 2**30, "GiB")
     factor, ran = real_time_factor(simulation, place.size(10_000.0, 2.0), 20.0)
     rate = simulation.counters["spikes"] / _neurons(simulation) / simulation.time * 1e3
@@ -202,7 +239,7 @@ def fly_brain(place: Place) -> Iterator[Row]:
     import neurosim as ns
 
     simulation = place.simulation(networks.fly_brain(ns, place.size(1, 400)))
-    yield Row("built on the device", float(simulation.counters["seconds"]["build"]), "s")
+    yield Row("built on the device", _built(simulation), "s")
     factor, ran = real_time_factor(simulation, place.size(10_000.0, 2.0), 10.0)
     yield Row("spikes a second", simulation.counters["spikes"] / simulation.time * 1e3, "1/s")
     yield Row("model time", ran / 1e3, "s")

@@ -26,8 +26,9 @@ class Part(NamedTuple):
 
 PARTS = {
     "machine": Part(micro.machine, 30.0),
-    "same": Part(engine.same, 60.0),
-    "microcircuit": Part(engine.microcircuit, 120.0),
+    "same": Part(engine.same, 80.0),
+    "microcircuit": Part(engine.microcircuit, 100.0),
+    "microcircuit_ways": Part(engine.microcircuit_ways, 70.0),
     "launches": Part(micro.launches, 20.0),
     "barriers": Part(micro.barriers, 20.0),
     "fly_brain": Part(engine.fly_brain, 60.0),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 
@@ -73,24 +75,18 @@ class Place:
 
         return open_device(0)
 
-    def engine(self, **options: Any) -> Any:
-        """Return the GPU engine with some options of `neurosim.GPU`."""
+    def simulation(self, net: Any, record: Any = (), seed: int = 1234, **options: Any) -> Any:
+        """Return a network on the device, built with some options of `neurosim.GPU`."""
         import neurosim as ns
 
-        if not self.emulated:
-            return ns.GPU(**options)
-        sys.path.insert(0, str(EMULATION))
-        from emulator import Emulated
-
-        return Emulated(**{"precision": "float32", "device": self.device()} | options)
-
-    def simulation(self, net: Any, record: Any = (), **options: Any) -> Any:
-        """Return a network built on the device."""
-        import neurosim as ns
-
-        return ns.Simulation(
-            net, dt=0.1, seed=1234, record=list(record), engine=self.engine(**options)
-        )
+        opener = nullcontext()
+        if self.emulated:
+            device = self.device()
+            opener = patch("neurosim.engines.gpu.cupy_device.open_device", lambda number: device)
+        with opener:
+            return ns.Simulation(
+                net, dt=0.1, seed=seed, record=list(record), engine=ns.GPU(**options)
+            )
 
     def seconds(self, work: Callable[[], Any], end: Callable[[], Any], repeats: int = 5) -> float:
         """Return the median seconds of some work; `end` waits until the device has done it."""
