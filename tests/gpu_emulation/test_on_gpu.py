@@ -11,6 +11,7 @@ from random_networks import SLEEPING
 from runs import assert_identical, assert_same_trains, traces
 from test_engine import begun, simulated
 from test_models import built_in, run
+from test_plastic import all_rules, all_same, run_all
 
 import neurosim as ns
 from neurosim.engines.gpu.cupy_device import open_device
@@ -38,12 +39,32 @@ _DESCRIPTION: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("launch", ["cooperative", "graph", "phases"])
-def test_deterministic_runs_equal_the_emulator_to_the_last_bit(launch):
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"launch": "cooperative"}, {"launch": "graph"}, {"launch": "phases"},
+        {"variant": "owner"}, {"procedural": True},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_deterministic_runs_equal_the_emulator_to_the_last_bit(options):
     # only exact propagators: no function whose last digit may differ on the device
-    found = simulated(_DESCRIPTION, GPU(precision="float64", deterministic=True, launch=launch))
+    found = simulated(_DESCRIPTION, GPU(precision="float64", deterministic=True, **options))
     assert_identical(found, simulated(_DESCRIPTION, Emulated(deterministic=True)))
     assert found.counters["spikes"] > 100
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_deterministic_runs_equal_the_cpu_engine(precision):
+    found = simulated(_DESCRIPTION, GPU(precision=precision, deterministic=True))
+    expected = simulated(_DESCRIPTION, ns.CPU(precision=precision, deterministic=True))
+    assert_same_trains(found, expected)
+
+
+def test_plastic_networks_equal_reference():
+    net, record = all_rules()
+    expected = run_all(net, record, "reference")
+    all_same(run_all(net, record, GPU(precision="float64")), expected)
 
 
 def test_double_precision_equals_reference():
