@@ -85,7 +85,7 @@ class Synapses:
         Types of numbers.
     procedural : bool, str or sequence of str
         See `neurosim.engines.gpu.options.GPU`; ``"auto"`` is left to `draw_more`.
-    plastic : PlasticNetwork
+    plastic : PlasticNetwork, optional
         The other projections, whose input comes by the same ring.
 
     Attributes
@@ -109,7 +109,7 @@ class Synapses:
 
     def __init__(
         self, plan: Plan, layout: Layout, device: Device, form: Format, procedural: Procedural,
-        plastic: PlasticNetwork,
+        plastic: PlasticNetwork | None = None,
     ) -> None:  # fmt: skip
         self._plan, self._layout, self._device, self._form = plan, layout, device, form
         self.connections = [c for c in plan.connections if c.plasticity is None]
@@ -120,9 +120,9 @@ class Synapses:
             self.records[k] = record_of(c, rows, plan, layout, partial(self._put, k))[0]
         self.drawn = self._chosen(procedural)
         self._counts, self._measured = self._measure()
-        longest = max(
-            [1, *plastic.longest_delays(), *(int(m["LONGEST_DELAY"]) for m in self._measured)]
-        )
+        longest = max([1, *(int(m["LONGEST_DELAY"]) for m in self._measured)])
+        if plastic:
+            longest = max(longest, *plastic.longest_delays())
         self.delay_bits = longest.bit_length()
         self.n_slots = 1 << self.delay_bits
         self.scale = self._scales(plastic)
@@ -178,7 +178,7 @@ class Synapses:
         if n_threads:
             program.launch(kernel, grid, (self.records[k : k + 1], build))
 
-    def _scales(self, plastic: PlasticNetwork) -> tuple[np.ndarray, ...]:
+    def _scales(self, plastic: PlasticNetwork | None) -> tuple[np.ndarray, ...]:
         """Return the scales of each population: the units of its weights, else 1."""
         if not self._form.deterministic:
             return tuple(np.ones(rows) for rows in self._layout.rows)
@@ -187,7 +187,8 @@ class Synapses:
             for receptor, name in zip(c.spec.receptors, ("POSITIVE", "NEGATIVE"), strict=True):
                 of = largest[c.post]
                 of[receptor] = max(of[receptor], _number(m[name]))
-        plastic.note_largest(largest)
+        if plastic:
+            plastic.note_largest(largest)
         return units(self._plan, largest)
 
     # ---- which rows are drawn when they are delivered
