@@ -8,6 +8,7 @@ record (see `records`); `settle` alone looks at the arrays of the clock strategy
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from neurosim.engines.cpu.emit_step import Lines, StepEmitter, indent
@@ -30,6 +31,16 @@ def event_lines(
 ) -> Lines:
     """Return the kernels of the event strategy: event, settle, advance, peek."""
     return _EventEmitter(model, sleep, coefficients, itemsize).lines()
+
+
+def _in_place(name: str) -> str:
+    """Return the text of a field of neuron i where it lies."""
+    return f"{name}[i]"
+
+
+def _taken(name: str) -> str:
+    """Return the name of what was taken from a field of neuron i; it is put back in the end."""
+    return f"my_{name}"
 
 
 class _EventEmitter:
@@ -154,35 +165,41 @@ class _EventEmitter:
             lines.append(f"f_{s} = {' + '.join(terms) or 'ZERO'}")
         return lines
 
-    def _to_now(self) -> Lines:
+    def _from_rest(self, at: Callable[[str], str]) -> Lines:
+        """Return lines that compute z of neuron i: its distance from rest."""
+        return [*self._fixed_point(),
+                *[f"z_{s} = {at(f'x_{s}')} - f_{s}" for s in self.model.states]]  # fmt: skip
+
+    def _to_now(self, at: Callable[[str], str] = _in_place) -> Lines:
         """Return lines that compute z of neuron i at `now` (z_*, not written back)."""
         names = ", ".join(f"z_{s}" for s in self.model.states)
-        lines = [*self._fixed_point(), *[f"z_{s} = x_{s}[i] - f_{s}" for s in self.model.states]]
-        lines.append("k = np.int64(now) - np.int64(last[i])")
+        last, until = at("last"), at("until")
+        lines = [*self._from_rest(at), f"k = np.int64(now) - np.int64({last})"]
         if self.step.held:
             lines += [
-                "rest = min(k, max(np.int64(0), np.int64(until[i]) - np.int64(last[i])))",
+                f"rest = min(k, max(np.int64(0), np.int64({until}) - np.int64({last})))",
                 "if rest > 0:",
                 f"    {names}, = power_held(T, rest, {names})",
                 "    k -= rest",
             ]
         return [*lines, f"{names}, = power(T, k, {names})"]
 
-    def _store(self) -> Lines:
-        return [*[f"x_{s}[i] = z_{s} + f_{s}" for s in self.model.states], "last[i] = now"]
+    def _store(self, at: Callable[[str], str] = _in_place) -> Lines:
+        put = [f"{at(f'x_{s}')} = z_{s} + f_{s}" for s in self.model.states]
+        return [*put, f"{at('last')} = now"]
 
-    def _bound(self) -> Lines:
+    def _bound(self, at: Callable[[str], str] = _in_place) -> Lines:
         """Return lines that set `safe`: neuron i, just updated, cannot spike unprompted."""
         sleep, c = self.sleep, self.coefficient
         if not sleep.margin:
-            total = " + ".join(f"x_{s}[i]" for s in self.model.states)
+            total = " + ".join(at(f"x_{s}") for s in self.model.states)
             return [f"safe = abs({total}) < INFINITY"]
         names = ", ".join(f"z_{s}" for s in self.model.states)
-        lines = [*self._fixed_point(), *[f"z_{s} = x_{s}[i] - f_{s}" for s in self.model.states]]
+        lines, until = self._from_rest(at), at("until")
         if self.step.held:
             lines += [
-                "if until[i] > now:",
-                f"    {names}, = power_held(T, np.int64(until[i]) - np.int64(now), {names})",
+                f"if {until} > now:",
+                f"    {names}, = power_held(T, np.int64({until}) - np.int64(now), {names})",
             ]
         theta = c("theta", sleep.theta)
         level = " + ".join(f"{c(f'margin {s}', v)} * f_{s}" for s, v in sleep.margin.items())
@@ -196,14 +213,14 @@ class _EventEmitter:
         # a state that is no number, or infinite, is never safe: only then need it be looked for
         lines.append(f"safe = (ceiling < -{slack} * (ONE + abs({theta}))) & (ceiling > -INFINITY)")
         apart = [s for s in self.model.states if sleep.sup[s] == 0.0 and sleep.inf[s] == 0.0]
-        return lines + [f"safe &= abs(x_{s}[i]) < INFINITY" for s in apart]
+        return lines + [f"safe &= abs({at(f'x_{s}')}) < INFINITY" for s in apart]
 
     def _test(self, i_reset: Lines) -> Lines:
         if self.model.spec.threshold is None:
             return []
-        test = self.step.printer(lambda s: f"x_{s}[i]", "t1")(self.model.spec.threshold)
+        test = self.step.printer(lambda s: _taken(f"x_{s}"), "t1")(self.model.spec.threshold)
         if self.step.held:
-            test = f"{test} and until[i] < now"
+            test = f"{test} and {_taken('until')} < now"
         return [f"if {test}:", *indent(i_reset)]
 
     def _awaken(self) -> Lines:
@@ -244,9 +261,10 @@ class _EventEmitter:
             f"channels = view(B[{layout.EVENT_CHANNELS}], n_events[0], np.int32)",
             f"weights = view(B[{layout.EVENT_WEIGHTS}], n_events[0], REAL)",
             f"numbers = view(B[{layout.RECORDS}], n * {width}, REAL)",
-            "for q in range(n_events[0]):",
+            "n_listed = n_events[0]",
+            "for q in range(n_listed):",
             *indent([
-                f"i = np.int64(channels[min(q + {_AHEAD}, n_events[0] - 1)])",
+                f"i = np.int64(channels[min(q + {_AHEAD}, n_listed - 1)])",
                 *["if i >= n:", "    i -= n"] * (n_receptors - 1),
                 f"prefetch(numbers, i * {width})",
                 *place,
@@ -260,24 +278,32 @@ class _EventEmitter:
         """Return lines that add what arrived to neuron i, receptor by receptor."""
         lines: Lines = []
         if self.model.ignore:
-            lines.append("held = until[i] >= now")
+            lines.append(f"held = {_taken('until')} >= now")
         for k, (name, effects) in enumerate(self.model.receptors):
             text = "(ZERO if held else arrived)" if name in self.model.ignore else "arrived"
             lines += [
                 f"arrived = in{k}[i]",
                 f"in{k}[i] = UNTOUCHED",
-                *(f"x_{s}[i] += {self.step.weighted(name, s, f, text)}" for s, f in effects),
+                *(
+                    f"{_taken(f'x_{s}')} += {self.step.weighted(name, s, f, text)}"
+                    for s, f in effects
+                ),
             ]
         return lines
 
     # ---- kernels
 
     def _event(self) -> Lines:
-        spike = [*self.step.reset(), "spikes[count] = np.int32(i)", "count += 1"]
+        spike = [*self.step.reset(_taken), "spikes[count] = np.int32(i)", "count += 1"]
+        # in variables: the compiler cannot know that no list that is written lies in the records
+        fields = [*(f"x_{s}" for s in self.model.states), "last", "until"]
         check = [
             "i = np.int64(awake[q])",
-            "if last[i] != now:", *indent([*self._to_now(), *self._store()]),
-            *self._arrive(), *self._test([*self._bad(), *spike]), *self._bound(),
+            *[f"{_taken(f)} = {_in_place(f)}" for f in fields],
+            f"if {_taken('last')} != now:",
+            *indent([*self._to_now(_taken), *self._store(_taken)]),
+            *self._arrive(), *self._test([*self._bad(), *spike]), *self._bound(_taken),
+            *[f"{_in_place(f)} = {_taken(f)}" for f in fields],
             "if safe:", "    is_awake[i] = 0",
             "else:", *indent([*self._bad(), "awake[kept] = np.int32(i)", "kept += 1"]),
         ]  # fmt: skip
@@ -294,7 +320,7 @@ class _EventEmitter:
         ]  # fmt: skip
 
     def _bad(self) -> Lines:
-        total = " + ".join(f"x_{s}[i]" for s in self.model.states)
+        total = " + ".join(_taken(f"x_{s}") for s in self.model.states)
         return [
             f"total = {total}",
             f"if total - total != ZERO and B[{layout.STATUS}] < 0:",

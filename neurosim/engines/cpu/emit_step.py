@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from neurosim.engines.cpu import tableau
+from neurosim.engines.cpu.emit_matrix import is_table, scratch_lines, table_lines
 from neurosim.engines.cpu.kernels import layout
 from neurosim.expressions import Expression, Printer, symbols
 from neurosim.lower.model import INJECTED, LoweredModel
@@ -115,6 +116,8 @@ class StepEmitter:
             for k in range(self.n_noise)
         ]
         head += ["now = np.int32(step)"]
+        if is_table(model.full):
+            head += scratch_lines(model.full)
         if self.uses_time:
             head.append(f"t0 = REAL((step - 1) * {model.dt!r})")
         head += self.end_of_step()
@@ -138,8 +141,7 @@ class StepEmitter:
 
     def _fixed(self) -> Lines:
         """Return the loop body for every method with a fixed step."""
-        lines = [*self._load(), *self._linear("n_", self.model.full)]
-        lines += self._stepped()
+        lines = [*self._load(), *self._propagated(), *self._stepped()]
         lines += self._maps()
         for s in (*self.model.linear, *self.model.stepped):
             if s in self.model.hold:
@@ -153,9 +155,23 @@ class StepEmitter:
     def _noise_of(self, source: str) -> str:
         return f"noise{self.noise_sources.index(source)}[i]"
 
+    def _propagated(self) -> Lines:
+        """Return lines that take the linear states over the step; refractory neurons apart."""
+        model = self.model
+        lines = self._linear("n_", model.full)
+        if model.held is not None and not is_table(model.full):
+            lines += self._linear("f_", model.held)
+            lines += [
+                f"n_{s} = f_{s} if held else n_{s}" for s in model.linear if s not in model.hold
+            ]
+        return lines
+
     def _linear(self, prefix: str, propagator: Propagator) -> Lines:
         lines = []
-        tag = "P" if propagator is self.model.full else "H"
+        if is_table(propagator):
+            held = self.model.held if propagator is self.model.full else None
+            return table_lines(self, prefix, propagator, held)
+        tag = {"n_": "P", "h_": "H", "f_": "F"}[prefix]
         for row in propagator.states:
             terms = [
                 f"{self.coefficient(f'{tag} {r} {c}', v)} * s_{c}"
@@ -291,15 +307,18 @@ class StepEmitter:
             test = f"{test} & (held == False)"
         return [*lines, f"flags[i] = bad | (np.uint8(1) if {test} else np.uint8(0))"]
 
-    def reset(self, i: str = "i", step: str = "now") -> Lines:
-        """Return the lines of a spike of neuron `i`: the reset and the refractory end."""
+    def reset(self, at: Callable[[str], str] = "{}[i]".format) -> Lines:
+        """Return the lines of a spike of neuron i: the reset and the refractory end.
+
+        `at` gives the text of one of its fields.
+        """
         lines: Lines = []
-        show = self.printer(lambda s: f"x_{s}[{i}]", "t1")
+        show = self.printer(lambda s: at(f"x_{s}"), "t1")
         for statement in self.model.spec.reset:
-            lines.append(f"x_{statement.target}[{i}] = {show(statement.result())}")
+            lines.append(f"{at(f'x_{statement.target}')} = {show(statement.result())}")
         if self.model.spec.refractory is not None:
             steps = self.coefficient("refractory steps", self.model.refractory_steps)
-            lines.append(f"until[{i}] = {step} + np.int32({steps})")
+            lines.append(f"{at('until')} = now + np.int32({steps})")
         return lines
 
     def _collect(self) -> Lines:
