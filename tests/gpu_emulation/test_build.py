@@ -14,11 +14,13 @@ from runs import few
 
 import neurosim as ns
 from neurosim.engines.gpu.layout import layout_of
-from neurosim.engines.gpu.source import Format
+from neurosim.engines.gpu.source import Format, build_text
+from neurosim.engines.gpu.source_counts import SourceCounter
 from neurosim.engines.gpu.synapses import Synapses
 from neurosim.errors import DelayError
 from neurosim.lower.expand import expand
 from neurosim.lower.plan import lower
+from neurosim.lower.rows import plan_rows
 
 WEIGHTS = {
     "one": 3.0, "negative": -0.7, "uniform": ns.Uniform(-1.0, 2.0), "normal": ns.Normal(0.3, 1.0),
@@ -140,7 +142,7 @@ def ordered(synapses: np.ndarray) -> np.ndarray:
     return synapses[np.lexsort(synapses.T[::-1])]
 
 
-@few(25)
+@few(50)
 @given(networks(), st.integers(0, 3))
 def test_kernels_draw_the_synapses_of_every_rule_and_distribution(net, seed):
     plan, device = plan_of(net), EmulatedDevice(seed)
@@ -155,6 +157,22 @@ def test_kernels_draw_the_synapses_of_every_rule_and_distribution(net, seed):
     np.testing.assert_array_equal(ordered(found), synapses)
     for begin, end in zip(rows.row[:-1], rows.row[1:], strict=True):
         np.testing.assert_array_equal(found[begin:end], ordered(found[begin:end]))
+
+
+@pytest.mark.parametrize(("multapses", "listed"), [(True, 64), (False, 64), (False, 1 << 26)])
+def test_totals_are_divided_among_sources(monkeypatch, multapses, listed):
+    monkeypatch.setattr("neurosim.engines.gpu.source_counts._LISTED", listed)
+    net = ns.Network()
+    cells = net.population(20, ns.models.iaf_psc_exp(), name="cells")
+    rule = ns.FixedTotalNumber(200, multapses=multapses, autapses=False)
+    net.connect(cells[3:17], cells, rule, weight=1.0, delay=1.0)
+    spec = plan_of(net).connections[0].spec
+    rows, device = plan_rows(spec), EmulatedDevice(1)
+    program = device.compile(build_text(Format("double", False, False, 64, 32)), exact=True)
+    found = SourceCounter(device, program)(spec, rows.excluded)
+    np.testing.assert_array_equal(found, rows.degree)
+    assert found.sum() == 200
+    assert multapses or found.max() <= 19
 
 
 @few(6)

@@ -25,7 +25,8 @@ def run_every_rule(sanitizer: str | None, flags: tuple[str, ...] = ()) -> None:
     varied = {"weight": ns.Normal(0.0, 50.0), "delay": ns.Uniform(0.1, 1.0)}
     for rule in (
         ns.FixedProbability(0.3), ns.FixedOutdegree(20, multapses=False), ns.FixedIndegree(5),
-        ns.AllToAll(), ns.FixedTotalNumber(100), ns.Explicit(range(40), [7] * 40),
+        ns.AllToAll(), ns.FixedTotalNumber(100), ns.FixedTotalNumber(300, multapses=False),
+        ns.Explicit(range(40), [7] * 40),
     ):  # fmt: skip
         net.connect(source[::-1], cells, rule, **varied)
     net.connect(source, cells, ns.FixedProbability(0.2), weight=1.0, delay=0.5)

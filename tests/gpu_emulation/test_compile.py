@@ -66,7 +66,7 @@ def test_rows_are_built_in_registers(architecture):
         ("float", True, False, False), ("float", False, False, True),
     ):  # fmt: skip
         text = build_text(Format(real, deterministic, wide, half=half))
-        kernels = {"measure", "fill", "sort_rows"}
+        kernels = {"measure", "fill", "sort_rows", "count_sources", "list_draws", "settle"}
         assert_in_registers(text, architecture, "--fmad=false", kernels=kernels)
 
 

@@ -95,7 +95,7 @@ def build_text(form: Format) -> str:
     """Return the source of the kernels that build rows of synapses."""
     parts = [_options(form), _constants(), *(kernel_part(name) for name in _PARTS_BEFORE)]
     parts += ['#line 1 "structs"', declarations()]
-    parts += [kernel_part(name) for name in ("weights.cuh", "draw.cuh", "build.cu")]
+    parts += [kernel_part(name) for name in ("weights.cuh", "draw.cuh", "build.cu", "sources.cu")]
     return "\n".join(parts) + "\n"
 
 

@@ -20,6 +20,7 @@ from neurosim.engines.gpu.layout import Layout
 from neurosim.engines.gpu.plastic import PlasticNetwork
 from neurosim.engines.gpu.projections import record_of, refusal, row_of
 from neurosim.engines.gpu.source import Format, build_text
+from neurosim.engines.gpu.source_counts import SourceCounter
 from neurosim.engines.gpu.structs import BUILD, GROUP, MEASURED, PROJECTION
 from neurosim.errors import DelayError, NetworkError, unknown_name
 from neurosim.lower.connectivity import ConnectionSpec, short_delay_error
@@ -113,7 +114,9 @@ class Synapses:
     ) -> None:  # fmt: skip
         self._plan, self._layout, self._device, self._form = plan, layout, device, form
         self.connections = [c for c in plan.connections if c.plasticity is None]
-        self._rows = [plan_rows(c.spec) for c in self.connections]
+        self._program = device.compile(build_text(form), exact=True)
+        counter = SourceCounter(device, self._program)
+        self._rows = [plan_rows(c.spec, counter) for c in self.connections]
         self._kept: list[list[Any]] = [[] for _ in self.connections]  # what each is drawn from
         self.records = np.zeros(len(self.connections), PROJECTION)
         for k, (c, rows) in enumerate(zip(self.connections, self._rows, strict=True)):
@@ -144,19 +147,18 @@ class Synapses:
         device = self._device
         counts = device.to_device(np.zeros(starts[-1], np.uint32))
         measured = device.to_device(np.tile(np.array(first, np.uint64), (len(sizes), 1)))
-        program = device.compile(build_text(self._form), exact=True)
         build = np.zeros(1, BUILD)
         build["counts"], build["find"] = device.address(counts), _NONE
         self.records["first_row"] = starts[:-1]
         for k in range(len(sizes)):
             build["measured"] = device.address(measured) + 8 * len(MEASURED) * k
-            self._launch(program, "measure", k, build)
+            self._launch(self._program, "measure", k, build)
         found = _by_name(device.fetch(measured))
         for k, m in enumerate(found):
             if m["N_SHORT"]:  # once more, to see where the first of them leads
                 build["measured"] = device.address(measured) + 8 * len(MEASURED) * k
                 build["find"] = m["FIRST_SHORT"]
-                self._launch(program, "measure", k, build)
+                self._launch(self._program, "measure", k, build)
                 column = _by_name(device.fetch(measured))[k]["SHORT_COLUMN"]
                 raise _short(self.connections[k].spec, m, column, self._rows[k].by_target)
         return np.split(device.fetch(counts), starts[1:-1]), found
@@ -319,8 +321,9 @@ class Synapses:
     def build(self) -> Rows:
         """Fill the rows of what is stored, and free what served to draw it."""
         device, n_rows = self._device, self._lengths.size
-        form = replace(self._form, wide=self.word.itemsize == 8)
-        program = device.compile(build_text(form), exact=True)
+        program = self._program
+        if self.word.itemsize == 8:
+            program = device.compile(build_text(replace(self._form, wide=True)), exact=True)
         row = device.to_device(np.concatenate([[0], np.cumsum(self._lengths)]).astype(np.int64))
         words = device.empty(self.n_synapses, self.word)
         weights = device.empty(self.n_weighted, _WEIGHTS[self._form.weight])
