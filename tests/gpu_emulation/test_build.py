@@ -14,6 +14,7 @@ from runs import few
 
 import neurosim as ns
 from neurosim.engines.gpu.layout import layout_of
+from neurosim.engines.gpu.plastic import PlasticNetwork
 from neurosim.engines.gpu.source import Format, build_text
 from neurosim.engines.gpu.source_counts import SourceCounter
 from neurosim.engines.gpu.synapses import Synapses
@@ -98,7 +99,8 @@ def build(
 ) -> tuple[Synapses, Any]:  # fmt: skip
     layout = layout_of(plan, device.tile)
     form = Format(real, deterministic, False, device.tile, device.chunk, half)
-    builder = Synapses(plan, layout, device, form, procedural)
+    plastic = PlasticNetwork(plan, layout, np.dtype(np.float64), device)
+    builder = Synapses(plan, layout, device, form, procedural, plastic)
     return builder, builder.build()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
@@ -12,6 +13,8 @@ from neurosim.engines.gpu.device import Device, Grid, Program
 from neurosim.errors import EngineUnavailableError, NetworkSizeError
 from neurosim.lower.memory import gib
 
+#: The name of a kernel in its source.
+_KERNEL = re.compile(r"__global__ void\s+(?:__launch_bounds__\([^)]*\)\s+)?(\w+)\(")
 #: Kernels need atomic additions of doubles (6.0) and acquire/release operations (7.0).
 _OLDEST = 70
 _SMALLER = "Use a smaller network, shorter delays or fewer recordings, or engine='cpu'."
@@ -193,8 +196,9 @@ class _CupyProgram(Program):
     ) -> None:
         self._cupy, self._device = cupy, device
         self._module = cupy.RawModule(code=source, options=options)
+        first = _KERNEL.search(source)
         try:
-            self._kernel("run")
+            self._kernel(first[1] if first else "run")
         except RuntimeError as error:  # the compiler's own messages are another class
             raise EngineUnavailableError(
                 f"engine 'gpu' compiles its kernels with NVRTC, which failed ({error}). {_INSTALL}"
