@@ -21,11 +21,13 @@ class EmulatedLauncher(Launcher):
     seed : int
         Of the order of threads; 0: in turn.
     sanitizer : {"address", "thread"}, optional
+    left_out : str
+        Text that is cut out of the sources, to plant a mistake.
     """
 
-    def __init__(self, seed: int = 0, sanitizer: str | None = None) -> None:
+    def __init__(self, seed: int = 0, sanitizer: str | None = None, left_out: str = "") -> None:
         self.device = EmulatedDevice(seed, sanitizer=sanitizer)
-        self.sanitizer = sanitizer
+        self.sanitizer, self.left_out = sanitizer, left_out
         self.kernels: list[str] = []
 
     def empty(self, shape: Sequence[int], like: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -36,6 +38,7 @@ class EmulatedLauncher(Launcher):
     def launch(
         self, source: str, kernel: str, blocks: int, threads: int, arguments: Sequence[Argument]
     ) -> None:
+        source = source.replace(self.left_out, "") if self.left_out else source
         program = EmulatedProgram(compiled(source, sanitizer=self.sanitizer), self.device)
         values = [np.uint64(a.data_ptr()) if isinstance(a, torch.Tensor) else a for a in arguments]
         program.launch(kernel, Grid(blocks, threads, 32), values)

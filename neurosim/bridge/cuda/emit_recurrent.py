@@ -87,6 +87,7 @@ def recurrent_kernel(kernels: StepKernels, *, delayed: bool) -> str:
         *(f"    for (int j = threadIdx.x; j < N; j += NS_THREADS) "
           f"E_{s}[lane + j] = S_{s}[lane + j];" for s in step.states),
         "    for (long long t = 0; t < T; t++) {",
+        "      __syncthreads();  // all spikes of the step before are there",
         "      const REAL* x = X + t * M + lane;",
         "      REAL* total = C + t * M + lane;",
         *("      " + line for line in feedback.format(y=f"Y_{step.outputs[0]}").splitlines()),

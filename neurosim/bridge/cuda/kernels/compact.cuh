@@ -5,7 +5,7 @@
 
 // List the columns from `first` on whose value is not 0, ascending, with their values; returns how
 // many. All threads of the block take part. The arrays are the block's own: column and value of
-// NS_SPAN, counts of NS_WARPS elements. What threads wrote before the call can be read after it.
+// NS_SPAN, counts of NS_WARPS elements.
 template <class T>
 __device__ int ns_compact(
     const T* row, long long first, long long n, int* column, REAL* value, int* counts) {
@@ -14,7 +14,6 @@ __device__ int ns_compact(
   REAL seen[NS_LOOKS];
   unsigned active[NS_LOOKS];
   int mine = 0;
-  __syncthreads();  // the last list has been read
 #pragma unroll
   for (int k = 0; k < NS_LOOKS; k++) {
     const long long c = begin + 32 * k;
@@ -23,7 +22,7 @@ __device__ int ns_compact(
     mine += __popc(active[k]);
   }
   if (lane == 0) counts[warp] = mine;
-  __syncthreads();
+  __syncthreads();  // the counts are complete, and the last list has been read
   int at = 0, total = 0;
   for (int w = 0; w < NS_WARPS; w++) {
     if (w < warp) at += counts[w];
@@ -38,7 +37,7 @@ __device__ int ns_compact(
     }
     at += __popc(active[k]);
   }
-  __syncthreads();
+  __syncthreads();  // the list is complete
   return total;
 }
 
