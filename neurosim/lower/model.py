@@ -35,6 +35,8 @@ class LoweredModel:
         States integrated exactly; by `method`; by a map. States in none of them only jump.
     full, half : Propagator or None
         Exact propagators of the linear part over dt and dt/2.
+    held : Propagator or None
+        That over dt of refractory neurons, where other states depend on those that stand still.
     receptors : tuple of (name, ((state, factor), ...))
         What a unit of weight adds to which states.
     refractory_steps : int or int array
@@ -63,6 +65,7 @@ class LoweredModel:
     ignore: tuple[str, ...]
     inject: str | None
     initial: Mapping[str, np.ndarray] = field(compare=False)
+    held: Propagator | None = None
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -133,6 +136,13 @@ def lower_model(
         half = linear_propagator(
             {s: deterministic[s] for s in linear}, constants, n, dt / 2, inject, {}
         )
+    hold = tuple(spec.refractory.hold) if spec.refractory else ()
+    held = None
+    if any(column in hold and row not in hold for row, column in full.matrix):
+        held = linear_propagator(
+            {s: ZERO if s in hold else deterministic[s] for s in linear}, constants, n, dt,
+            inject, {s: noise_factors[s] for s in linear if s in noise_factors and s not in hold},
+        )  # fmt: skip
     rhs = {s: _with_current(e, inject) for s, e in rhs.items()}
     maps = {s: _with_current(e, inject) for s, e in spec.maps.items()}
     return LoweredModel(
@@ -141,9 +151,9 @@ def lower_model(
         _slopes(spec, model.method, rhs),
         _noise_of_stepped(spec, stepped, noise_factors, constants),
         _receptors(spec, constants, receptors), _refractory_steps(spec, values, dt),
-        tuple(spec.refractory.hold) if spec.refractory else (),
+        hold,
         tuple(spec.refractory.ignore) if spec.refractory else (),
-        inject, _initial_values(spec, values, initial, n),
+        inject, _initial_values(spec, values, initial, n), held,
     )  # fmt: skip
 
 

@@ -80,12 +80,20 @@ class Coefficients:
         kind, index = self.names[name]
         return f"c{index}" if kind == "scalar" else f"a{index}[{per}]"
 
+    def table(self, name: str, values: list[float]) -> int:
+        """Return where a table of coefficients begins in ``C``."""
+        if name not in self.names:
+            self.names[name] = ("table", len(self.scalars))
+            self.scalars += values
+        return self.names[name][1]
+
     def prologue(self) -> list[str]:
         """Return the lines that unpack the coefficients of a block `B`."""
         lines = []
         if self.scalars:
             lines.append(f"C = view(B[{layout.COEFFICIENTS}], {len(self.scalars)}, REAL)")
-        lines += [f"c{k} = C[{k}]" for k in range(len(self.scalars))]
+        named = [k for kind, k in self.names.values() if kind == "scalar"]
+        lines += [f"c{k} = C[{k}]" for k in named]
         lines += [
             f"a{k} = view(B[{self._first_array + k}], n, REAL)" for k in range(len(self.arrays))
         ]

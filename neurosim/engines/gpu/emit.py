@@ -97,7 +97,11 @@ class StepEmitter:
     def _fixed(self) -> Lines:
         """Return the lines of a step by any other method."""
         model = self.model
-        lines = [*self._linear("n_", model.full), *self._stepped(), *self._maps()]
+        lines = self._linear("n_", model.full)
+        if model.held is not None:
+            lines += self._linear("f_", model.held)
+            lines += [f"if (held) n_{s} = f_{s};" for s in model.linear if s not in model.hold]
+        lines += [*self._stepped(), *self._maps()]
         lines += [
             f"if (held) n_{s} = s_{s};" for s in (*model.linear, *model.stepped) if s in model.hold
         ]
@@ -134,7 +138,7 @@ class StepEmitter:
         return f"noise{self.noise.index(source)}"
 
     def _linear(self, prefix: str, propagator: Propagator) -> Lines:
-        lines, tag = [], "P" if propagator is self.model.full else "H"
+        lines, tag = [], {"n_": "P", "h_": "H", "f_": "F"}[prefix]
         for row in propagator.states:
             terms = [
                 f"{self.coefficient(f'{tag} {r} {c}', v)} * s_{c}"

@@ -65,6 +65,9 @@ class Neurons:
         model = self.model
         noise = self._noise(step)
         new = self._exact(model.full, old, current, noise)
+        if model.held is not None:
+            still = self._exact(model.held, old, current, noise)
+            new = {s: np.where(held, still[s], value) for s, value in new.items()}
         h, t = model.dt, (step - 1) * model.dt
         kicks = {
             s: np.sqrt(h) * model.noise[s] * noise[s] if s in model.noise else 0.0
