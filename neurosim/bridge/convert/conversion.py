@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from neurosim.bridge.convert.graph import walk
 from neurosim.bridge.convert.inputs import samples_of
 from neurosim.bridge.convert.layers import Layers
 from neurosim.bridge.convert.run import ConvertedRun, run_samples
+from neurosim.bridge.graph import Graph
 from neurosim.engines.base import Engine
 from neurosim.errors import ParameterError
 from neurosim.network import Network, Population
@@ -37,7 +38,8 @@ class Conversion:
     input : Population
         Sources, in the order of the model's input [C, H, W, ...].
     layers : mapping of str to Population
-        Layers of neurons by their path in the model, ``"readout"`` for sums that no neuron took.
+        Layers of neurons by their path in the model (those of a `Graph` by its names for them),
+        ``"readout"`` for sums that no neuron took.
     outputs : tuple of str
         The layer that is the output of the model.
     offsets : mapping of str to int
@@ -156,8 +158,8 @@ def to_network(
     Parameters
     ----------
     model : nn.Module
-        `neurosim.bridge.Sequential`, ``nn.Sequential``, one layer, or a module whose ``forward``
-        torch.fx can trace (sums of branches are allowed).
+        `neurosim.bridge.Sequential` or `Graph`, ``nn.Sequential``, one layer, or a module whose
+        ``forward`` torch.fx can trace (sums of branches are allowed).
     dt : float
         Step of the network [ms]; a step of the model becomes one of the network.
     input_shape : sequence of int, optional
@@ -217,6 +219,17 @@ def to_network(
     )  # fmt: skip
 
 
+def _in_order(model: nn.Module) -> Iterator[nn.Module]:
+    """Return the modules of a model in the order in which the input reaches them."""
+    if isinstance(model, Graph):
+        for name in model.order:
+            yield from _in_order(model.nodes[name])
+        return
+    yield model
+    for part in model.children():
+        yield from _in_order(part)
+
+
 def _input_shape(
     model: nn.Module, given: Sequence[int] | None, sample: torch.Tensor | None
 ) -> tuple[int, ...]:
@@ -228,7 +241,7 @@ def _input_shape(
                 f"to_network: sample has shape {list(sample.shape)}; [T, B, ...] is needed."
             )
         return tuple(sample.shape[2:])
-    for module in model.modules():
+    for module in _in_order(model):
         if isinstance(module, nn.Linear | DelayedLinear):
             return (module.in_features,)
         if isinstance(module, nn.modules.conv._ConvNd):

@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from neurosim.bridge import graph as ends
 from neurosim.bridge.connections.delays import DelayedLinear
 from neurosim.bridge.connections.masks import Sparse
 from neurosim.bridge.container import Sequential
 from neurosim.bridge.convert.flow import INPUT, Flow, delayed, mapped, spikes_of
+from neurosim.bridge.graph import Graph
 from neurosim.bridge.layer import Layer
 from neurosim.bridge.neurons.base import Neuron
 from neurosim.bridge.neurons.leaky_integrator import LI
@@ -94,6 +96,8 @@ class Layers:
                 flow = self.apply(f"{path}.{key}" if path else key, part, flow)
             return flow
         module = _equivalent(path, module)
+        if isinstance(module, Graph):
+            return self._graph(path, module, flow)
         if isinstance(module, EachStep):
             return self.apply(f"{path}.module", module.module, flow)
         if isinstance(module, Sparse):
@@ -115,6 +119,20 @@ class Layers:
         if isinstance(module, Neuron):
             return self._neurons(path, module, flow)
         raise _not_convertible(path, module)
+
+    def _graph(self, path: str, graph: Graph, flow: Flow) -> Flow:
+        """Go through the modules of a graph, whose paths are the names that it gives them."""
+        found = {ends.INPUT: flow}
+        for name in (*graph.order, ends.OUTPUT):
+            place = f"{path}.{name}" if path else name
+            total, *others = (found[source] for source in graph.sources[name])
+            for source, more in zip(graph.sources[name][1:], others, strict=True):
+                _check_sum(place, total, more, (graph.sources[name][0], source))
+                total = total.plus(more)
+            found[name] = total if name == ends.OUTPUT else self.apply(
+                place, graph.nodes[name], total
+            )  # fmt: skip
+        return found[ends.OUTPUT]
 
     # --- linear maps
 
@@ -309,6 +327,21 @@ def _check_spikes(path: str, module: nn.Module, flow: Flow) -> None:
             f"{path} ({type(module).__name__}): its input is the membrane of layer "
             f"{flow.graded!r}, which does not spike, and only spikes travel in a network. "
             f"{_KEEP_IN_TORCH} up to {flow.graded!r}."
+        )
+
+
+def _check_sum(path: str, a: Flow, b: Flow, names: tuple[str, str]) -> None:
+    for flow, name in zip((a, b), names, strict=True):
+        if flow.graded is not None:
+            raise ConversionError(
+                f"{path} (Graph): it gets the sum of {names[0]!r} and {names[1]!r}, but {name!r} "
+                f"is the membrane of layer {flow.graded!r}, which does not spike, and only spikes "
+                f"travel in a network. {_KEEP_IN_TORCH} without this sum."
+            )
+    if a.shape != b.shape:
+        raise ConversionError(
+            f"{path} (Graph): it gets {list(a.shape)} from {names[0]!r}, but {list(b.shape)} from "
+            f"{names[1]!r}, which cannot be added."
         )
 
 
