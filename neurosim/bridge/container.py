@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from neurosim.bridge.events import EventBatch, events_of
+from neurosim.bridge.events import EventBatch, events_of, inherit
 from neurosim.bridge.layer import Layer, State
 from neurosim.errors import ParameterError, unknown_name
 
@@ -133,7 +133,16 @@ def folded(module: nn.Module, x: torch.Tensor | EventBatch) -> torch.Tensor:
             f"{module!r} returned {list(out.shape)} for {list(rows.shape)}, all time steps and "
             "samples; it must keep the first dimension."
         )
-    return out.reshape(*x.shape[:2], *out.shape[1:])
+    whole = out.reshape(*x.shape[:2], *out.shape[1:])
+    return inherit(whole, x) if _unchanged(whole, x) else whole
+
+
+def _unchanged(out: torch.Tensor, x: torch.Tensor) -> bool:
+    """Return whether a module only gave its input another shape, as `nn.Flatten` does."""
+    same_memory = out._is_view() and out._base is (x._base if x._is_view() else x)  # type: ignore[no-untyped-call]
+    both = out.is_contiguous() and x.is_contiguous()
+    same_place = out.data_ptr() == x.data_ptr() and out.numel() == x.numel()
+    return same_memory and both and same_place and out.dtype == x.dtype
 
 
 def _comes_from(module: nn.Module, package: str) -> bool:

@@ -1,10 +1,11 @@
-"""Spikes as lists of events: built once from a dense tensor, kept with it, used by products.
+"""Spikes as lists of events: built once, kept with their dense tensor, used by products.
 
 A tensor of activity ``x [T, B, *shape]`` that is mostly zero is described by the columns of its
 non-zero values, row by row: a CSR matrix with one row r = t * B + b for each step of each sample
-and one column for each of the N = prod(shape) neurons. Layers that emit spikes attach the list to
-their output, sparse products take it from there. A list is forgotten when torch's counter of
-versions says that its tensor was changed in place.
+and one column for each of the N = prod(shape) neurons. Neurons mark their spikes while they run
+(`kernels.marks`) and leave the marks with their output, from which sparse products make the list
+when they want one; that of other tensors takes a look at their values. Both are forgotten when
+torch's counter of versions says that the tensor was changed in place.
 """
 
 from __future__ import annotations
@@ -16,17 +17,20 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from torch.utils.weak import WeakIdKeyDictionary
 
-from neurosim.bridge.kernels import sparse
+from neurosim.bridge.kernels import marks, sparse
+from neurosim.bridge.kernels.marks import Marks
 from neurosim.bridge.kernels.threads import run_blocks
-from neurosim.bridge.kernels.vector import WORD
 from neurosim.errors import ParameterError
 
-_ATTRIBUTE = "_neurosim_events"
 #: Rows of a block of the scanning kernels.
 _ROWS = 64
 #: A tensor is taken for dense when one row in `_SAMPLE` shows twice the density asked for.
 _SAMPLE = 32
+#: What is known of tensors: their version then, and their events or marks. No attribute of theirs,
+#: which `torch.save` would write.
+_kept: Any = WeakIdKeyDictionary()
 
 
 @runtime_checkable
@@ -144,15 +148,46 @@ def attach(x: torch.Tensor, events: SpikeEvents) -> torch.Tensor:
             f"attach: events of a {events.n_rows} x {events.n_columns} matrix do not describe a "
             f"tensor of shape {list(x.shape)}."
         )
-    if not x.is_inference():  # whose version is not counted
-        setattr(x, _ATTRIBUTE, (x._version, events))
-    return x
+    return _keep(x, events)
+
+
+def attach_marks(x: torch.Tensor, found: Marks) -> None:
+    """Keep the marks of a result of differentiable operations with it, as `attach` does.
+
+    Parameters
+    ----------
+    x : [T, ...] tensor
+        Of zeros and ones.
+    found : Marks
+    """
+    if x.grad_fn is not None:
+        _keep(x, found)
+
+
+def inherit(x: torch.Tensor, of: torch.Tensor) -> torch.Tensor:
+    """Keep what is kept of a tensor with its view or copy, too.
+
+    Parameters
+    ----------
+    x : tensor
+        With the values of `of` in the same order, whatever the shape and type.
+    of : tensor
+
+    Returns
+    -------
+    x
+    """
+    known = _known(of)
+    return x if known is None or x is of else _keep(x, known)
 
 
 def attached(x: torch.Tensor) -> SpikeEvents | None:
     """Return the event list kept with a tensor, or None if it has none or was changed since."""
-    kept = getattr(x, _ATTRIBUTE, None)
-    return kept[1] if kept is not None and kept[0] == x._version else None
+    known = _known(x)
+    if isinstance(known, Marks):
+        found = _counted(known, x)
+        return None if _differs(x, found.ptr) else _keep_events(x, _build(found))
+    return None if known is None or _differs(x, known.ptr) else known
 
 
 def events_of(x: torch.Tensor | EventBatch | SpikeEvents) -> SpikeEvents:
@@ -177,7 +212,7 @@ def events_of(x: torch.Tensor | EventBatch | SpikeEvents) -> SpikeEvents:
         return _from_batch(x)
     events = attached(x)
     if events is None:
-        events = _keep(x, _build(_scan(_matrix(x))))
+        events = _keep_events(x, _build(_scan(_matrix(x))))
     return events
 
 
@@ -192,17 +227,19 @@ def events_below(x: torch.Tensor, limit: float) -> SpikeEvents | None:
     limit : float
         Fraction of non-zero values.
     """
-    events = attached(x)
-    if events is None:
+    known = _known(x)
+    if isinstance(known, SpikeEvents) and not _differs(x, known.ptr):
+        return known if known.density < limit else None
+    found = _counted(known, x) if isinstance(known, Marks) else None
+    if found is None or _differs(x, found.ptr):
         matrix = _matrix(x)
         sample = matrix[::_SAMPLE]
-        if np.count_nonzero(sample) > 2.0 * limit * sample.size:
+        if np.count_nonzero(sample != 0) > 2.0 * limit * sample.size:  # bools count 8 times faster
             return None
         found = _scan(matrix)
-        if found.ptr[-1] >= limit * matrix.size:
-            return None
-        events = _keep(x, _build(found))
-    return events if events.density < limit else None
+    if found.ptr[-1] >= limit * x.numel():
+        return None
+    return _keep_events(x, _build(found))
 
 
 def concatenated(before: SpikeEvents, after: SpikeEvents) -> SpikeEvents:
@@ -236,10 +273,35 @@ def density(x: torch.Tensor | EventBatch | SpikeEvents) -> float:
     return events_of(x).density
 
 
-def _keep(x: torch.Tensor, events: SpikeEvents) -> SpikeEvents:
+def _keep(x: torch.Tensor, what: SpikeEvents | Marks) -> torch.Tensor:
+    if not x.is_inference():  # whose version is not counted
+        _kept[x] = (x._version, what)
+    return x
+
+
+def _keep_events(x: torch.Tensor, events: SpikeEvents) -> SpikeEvents:
+    """Keep a list with a result of differentiable operations, not with other tensors."""
     if x.grad_fn is not None:
-        attach(x, events)
+        _keep(x, events)
     return events
+
+
+def _known(x: torch.Tensor) -> SpikeEvents | Marks | None:
+    """Return what is kept of a tensor, if that has not been changed since."""
+    version, known = _kept.get(x, (None, None))
+    return known if version is not None and version == x._version else None
+
+
+def _differs(x: torch.Tensor, ptr: np.ndarray) -> bool:
+    """Return whether one row in `_SAMPLE` has other events than a list says.
+
+    This finds most of what changes values behind torch's counter of versions, as ``x.data`` does.
+    """
+    if x.numel() == 0:
+        return False
+    rows = x.detach().reshape(ptr.size - 1, -1)[::_SAMPLE]
+    values = rows.numpy() if rows.dtype in (torch.float32, torch.float64) else rows.float().numpy()
+    return int(np.count_nonzero(values != 0)) != int(np.diff(ptr)[::_SAMPLE].sum())
 
 
 def _matrix(x: torch.Tensor) -> np.ndarray:
@@ -254,36 +316,49 @@ def _matrix(x: torch.Tensor) -> np.ndarray:
     return flat.contiguous().numpy()
 
 
-class _Scan(NamedTuple):
-    """What one pass over a matrix [R, N] finds."""
+class _Found(NamedTuple):
+    """Marks of R rows of N columns, and where the events of each row begin."""
 
-    matrix: np.ndarray
-    words: np.ndarray
+    marks: Marks
     ptr: np.ndarray
-    graded: bool
+    n: int
+    #: The matrix [R, N], where some value is neither 0 nor 1.
+    graded: np.ndarray | None = None
 
 
-def _scan(matrix: np.ndarray) -> _Scan:
+def _scan(matrix: np.ndarray) -> _Found:
     n_rows, n = matrix.shape
     blocks = -(-n_rows // _ROWS)
-    words = np.empty((n_rows, -(-n // WORD)), np.uint64)
+    found = Marks.empty(n_rows, n)
     ptr, others = np.zeros(n_rows + 1, np.int64), np.empty(blocks, np.uint64)
     counts = ptr[1:]
-    run_blocks(sparse.scan, blocks, matrix.size // 4, _ROWS, matrix, words, counts, others)
+    run_blocks(sparse.scan, blocks, matrix.size // 4, _ROWS, matrix, found.by_group, counts, others)
     np.cumsum(counts, out=counts)
-    return _Scan(matrix, words, ptr, bool(others.any()))
+    return _Found(found, ptr, n, matrix if others.any() else None)
 
 
-def _build(found: _Scan) -> SpikeEvents:
-    matrix, ptr = found.matrix, found.ptr
+def _counted(known: Marks, x: torch.Tensor) -> _Found:
+    """Return the marks of a tensor with the events of each row counted."""
+    n_rows, n = x.shape[0] * x.shape[1], math.prod(x.shape[2:])
+    ptr = np.zeros(n_rows + 1, np.int64)
+    counts = ptr[1:]
+    blocks = -(-n_rows // _ROWS)
+    run_blocks(marks.count, blocks, 3 * known.words.size, _ROWS, *known.rows(n), counts)
+    np.cumsum(counts, out=counts)
+    return _Found(known, ptr, n)
+
+
+def _build(found: _Found) -> SpikeEvents:
+    n_rows, ptr = found.ptr.size - 1, found.ptr
     index = np.empty(ptr[-1], np.int32)
-    blocks = -(-matrix.shape[0] // _ROWS)
-    run_blocks(sparse.fill, blocks, 4 * index.size, _ROWS, found.words, ptr, index)
+    blocks = -(-n_rows // _ROWS)
+    work = 8 * found.marks.words.size + 2 * index.size
+    run_blocks(marks.columns, blocks, work, _ROWS, *found.marks.rows(found.n), ptr, index)
     values = None
-    if found.graded:
-        values = np.empty(index.size, matrix.dtype)
-        run_blocks(sparse.fill_values, blocks, index.size, _ROWS, matrix, ptr, index, values)
-    return SpikeEvents(ptr, index, matrix.shape[1], values)
+    if found.graded is not None:
+        values = np.empty(index.size, found.graded.dtype)
+        run_blocks(sparse.fill_values, blocks, index.size, _ROWS, found.graded, ptr, index, values)
+    return SpikeEvents(ptr, index, found.n, values)
 
 
 def _from_batch(batch: EventBatch) -> SpikeEvents:

@@ -1,9 +1,10 @@
 """Numba source of a step: a forward kernel and its backward, for one block range of neurons.
 
 Arrays are flat: inputs and outputs [T, M] with M = batch x neurons, states [M], parameters [1] or
-[N] (repeated over the batch). A call works on blocks ``first <= k < last`` of `size` neurons, each
-through all of time, so that a block's states stay in the cache; blocks share nothing, so any
-number of threads may take them and no result depends on how many do. Loops over neurons are
+[N] (repeated over the batch). A call works on blocks ``first <= k < last`` of `size` neurons (of
+whole words of 64, for the marks of spikes), each through all of time, so that a block's states
+stay in the cache; blocks share nothing, so any number of threads may take them and no result
+depends on how many do. Loops over neurons are
 innermost and have no branches: LLVM turns them into vector code. Nothing is reassociated or
 contracted, so the values equal those of the same operations in PyTorch, bit for bit, as long as
 no transcendental function is involved.
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from neurosim.bridge.kernels import rows
+from neurosim.bridge.kernels import marks, rows, vector
 from neurosim.bridge.kernels.reverse import adjoint
 from neurosim.bridge.kernels.step import Program, Step
 from neurosim.expressions import Expression, Printer, Symbol, substitute
@@ -30,7 +31,8 @@ import numpy as np
 from numba import njit
 
 from neurosim.engines.cpu.kernels.functions import {exp} as exp, {exprel} as exprel
-from neurosim.bridge.kernels.rows import add_rows  # {rows}
+from neurosim.bridge.kernels.marks import mark
+from neurosim.bridge.kernels.rows import add_rows  # {inlined}
 from math import cos, log, sin, sqrt, tanh
 
 REAL = np.{real}
@@ -65,13 +67,17 @@ class Variant:
 
 
 def forward_arguments(program: Program, *, recurrent: bool = False) -> list[str]:
-    """Return the arrays of a forward kernel, in order."""
+    """Return the arrays of a forward kernel, in order.
+
+    The last one, where the first output is a spike, are the words of its `Marks`: by samples if
+    recurrent, else by steps; of size zero if they are not wanted.
+    """
     step = program.step
     own = ["W", "bias", "R", "C"] if recurrent else []
     return [
         *(f"X_{n}" for n in step.inputs), *(f"P_{n}" for n in step.parameters),
         *(f"S_{s}" for s in step.states), *own, *(f"Y_{o}" for o in step.outputs),
-        *(f"E_{s}" for s in step.states),
+        *(f"E_{s}" for s in step.states), *(["marks"] if program.spiking else []),
     ]  # fmt: skip
 
 
@@ -132,14 +138,16 @@ def _header(program: Program, variant: Variant) -> str:
     bits = variant.precision[-2:]
     return _HEADER.format(
         name=program.step.name, exp=f"exp{bits}", exprel=f"exprel{bits}", real=variant.precision,
-        rows=_version_of_rows(),
+        inlined=_version_of_inlined(),
     )  # fmt: skip
 
 
 @cache
-def _version_of_rows() -> str:
+def _version_of_inlined() -> str:
     """Return a digest of what kernels inline: a change of it must recompile them."""
-    return hashlib.blake2b(Path(rows.__file__).read_bytes(), digest_size=8).hexdigest()
+    files = [Path(str(module.__file__)) for module in (marks, rows, vector)]
+    sources = b"".join(file.read_bytes() for file in files)
+    return hashlib.blake2b(sources, digest_size=8).hexdigest()
 
 
 class _Emitter:
@@ -172,6 +180,7 @@ class _Emitter:
             *_indent(3, self._rows("y", step.outputs)),
             "            for i in range(n):",
             *_indent(4, body),
+            *(_indent(3, _mark(step, recurrent)) if self.program.spiking else []),
             *(f"        E_{s}[lo:hi] = V_{s}" for s in step.states),
         ]  # fmt: skip
 
@@ -283,6 +292,19 @@ def _recur(step: Step) -> list[str]:
         "    end = at + W.shape[0]",
         f"    before = R[at:end] if t == 0 else {y}[t - 1, at:end]",
         f"    add_rows({x}[t, at:end], bias, before, W, C[t, at:end])",
+    ]
+
+
+def _mark(step: Step, recurrent: bool) -> list[str]:
+    """Return the lines that mark the spikes of a step."""
+    row = f"y_{step.outputs[0]}"
+    if not recurrent:
+        return ["if marks.size:", f"    mark({row}, marks[t, lo // 64:])"]
+    return [
+        "if marks.size:",
+        "    for at in range(0, n, W.shape[0]):",
+        "        sample = (t * M + lo + at) // W.shape[0]",
+        f"        mark({row}[at:at + W.shape[0]], marks[sample])",
     ]
 
 

@@ -12,10 +12,13 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from neurosim.bridge.cuda import launcher
+from neurosim.bridge.events import attach_marks
 from neurosim.bridge.kernels import buffers
 from neurosim.bridge.kernels.emit import Variant, emit_backward, emit_forward
+from neurosim.bridge.kernels.marks import Marks
 from neurosim.bridge.kernels.step import Program, Step, lower
 from neurosim.bridge.kernels.threads import run_blocks
+from neurosim.bridge.kernels.vector import WORD
 from neurosim.bridge.surrogate import Surrogate
 from neurosim.engines.cpu.compile import load
 
@@ -112,9 +115,24 @@ class Fused:
             *(parameters[p].reshape(-1) for p in step.parameters),
             *(states[s] for s in step.states),
         )  # fmt: skip
-        results: Tensors = _Node.apply(self, *flat)  # type: ignore[no-untyped-call]
+        n_steps, total = flat[0].shape
+        found = self.marks(n_steps, total, flat)
+        results: Tensors = _Node.apply(self, found, *flat)  # type: ignore[no-untyped-call]
         n = len(step.outputs)
+        if found is not None:
+            attach_marks(results[0], found)
         return results[:n], dict(zip(step.states, results[n:], strict=True))
+
+    def marks(self, n_groups: int, lanes: int, flat: Tensors) -> Marks | None:
+        """Return marks for the spikes of a kernel, if they can be kept with the output."""
+        differentiable = torch.is_grad_enabled() and any(t.requires_grad for t in flat)
+        return Marks.empty(n_groups, lanes) if differentiable and self.program.spiking else None
+
+    def words(self, found: Marks | None) -> tuple[np.ndarray, ...]:
+        """Return the last argument of a forward kernel, if it has one for marks."""
+        if not self.program.spiking:
+            return ()
+        return (np.empty((0, 0), np.uint64) if found is None else found.by_group,)
 
 
 def _precision(dtype: torch.dtype) -> str:
@@ -137,8 +155,8 @@ def arrays(tensors: Any) -> list[np.ndarray]:
 
 
 def block_size(n_steps: int, n_states: int, itemsize: int, total: int) -> int:
-    """Return the neurons of a block: as many as keep the tape in the cache, in whole vectors."""
-    fitting = _TAPE // max(1, n_steps * n_states * itemsize) // 16 * 16
+    """Return the neurons of a block: as many as keep the tape in the cache, in whole words."""
+    fitting = _TAPE // max(1, n_steps * n_states * itemsize) // WORD * WORD
     return max(1, min(total, _LARGEST, max(_SMALLEST, fitting)))
 
 
@@ -146,12 +164,12 @@ class _Node(torch.autograd.Function):
     """Saves its inputs only; the backward kernel recomputes the states."""
 
     @staticmethod
-    def forward(ctx: Any, fused: Fused, *flat: torch.Tensor) -> Tensors:
+    def forward(ctx: Any, fused: Fused, found: Marks | None, *flat: torch.Tensor) -> Tensors:
         step = fused.step
         first = flat[0]
         n_inputs, n_parameters = len(step.inputs), len(step.parameters)
         parameters = flat[n_inputs : n_inputs + n_parameters]
-        needs = ctx.needs_input_grad[1 + n_inputs : 1 + n_inputs + n_parameters]
+        needs = ctx.needs_input_grad[2 + n_inputs : 2 + n_inputs + n_parameters]
         ctx.fused = fused
         ctx.per_neuron, ctx.wanted = varied(step, parameters), chosen(step.parameters, needs)
         ctx.save_for_backward(*flat)
@@ -161,7 +179,7 @@ class _Node(torch.autograd.Function):
         size = block_size(first.shape[0], len(step.states), first.element_size(), total)
         run_blocks(
             fused.forward(first.dtype, ctx.per_neuron), -(-total // size), first.numel(), size,
-            *arrays(flat), *arrays(outputs), *arrays(ends),
+            *arrays(flat), *arrays(outputs), *arrays(ends), *fused.words(found),
         )  # fmt: skip
         return (*outputs, *ends)
 
@@ -188,7 +206,7 @@ class _Node(torch.autograd.Function):
             reduced(next(lanes), value) if p in ctx.wanted else None
             for p, value in zip(step.parameters, parameters, strict=True)
         ]
-        return (None, *by_input, *by_parameter, *by_state)
+        return (None, None, *by_input, *by_parameter, *by_state)
 
 
 def reduced(lanes: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:

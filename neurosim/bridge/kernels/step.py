@@ -89,6 +89,11 @@ class Program:
     final: Mapping[str, str]
     outputs: tuple[str, ...]
 
+    @property
+    def spiking(self) -> bool:
+        """Whether the first output is a spike: 0 or 1, whatever the values."""
+        return any(line.fires and line.target == self.outputs[0] for line in self.lines)
+
 
 class _Lowering:
     """Renames repeated assignments and names costly calls."""

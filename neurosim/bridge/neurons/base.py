@@ -13,6 +13,7 @@ from torch import nn
 from neurosim.bridge.cuda import launcher
 from neurosim.bridge.cuda.source import FORMATS, computed_in
 from neurosim.bridge.eager import eager_only
+from neurosim.bridge.events import inherit
 from neurosim.bridge.kernels.function import Fused, Tensors
 from neurosim.bridge.kernels.step import Step, loop
 from neurosim.bridge.layer import Layer, State
@@ -200,7 +201,7 @@ class Neuron(Layer):
                 step, self.spike_grad, ready.inputs, ready.coefficients, ready.states, size
             )
         given = x if isinstance(x, torch.Tensor) else next(iter(x.values()))
-        outputs = tuple(o.to(given.dtype) if n not in step.states else o
+        outputs = tuple(inherit(o.to(given.dtype), o) if n not in step.states else o
                         for n, o in zip(step.outputs, outputs, strict=True))  # fmt: skip
         if self.stateful and keep:
             keep_running(self, final)
@@ -364,7 +365,8 @@ def _run(
         {n: v.reshape(-1) for n, v in states.items()},
     )
     shape = (n_steps, *size)
-    return tuple(o.reshape(shape) for o in outputs), {s: v.reshape(size) for s, v in final.items()}
+    outputs = tuple(inherit(o.reshape(shape), o) for o in outputs)
+    return outputs, {s: v.reshape(size) for s, v in final.items()}
 
 
 def _as_computed(value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

@@ -10,10 +10,11 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from neurosim.bridge.connections.delay_products import correlate
-from neurosim.bridge.events import events_of
+from neurosim.bridge.events import attach_marks, events_of
 from neurosim.bridge.kernels import recurrent_delay as kernels
 from neurosim.bridge.kernels.delay import buffer_width
 from neurosim.bridge.kernels.function import Fused, Tensors, arrays, chosen, reduced, varied
+from neurosim.bridge.kernels.marks import Marks
 from neurosim.bridge.kernels.threads import run_blocks
 from neurosim.bridge.kernels.vector import LANES
 from neurosim.bridge.neurons.recurrence import replay, walk_back
@@ -55,7 +56,10 @@ def delayed_recurrent(
     flat = (
         *(parameters[p].reshape(-1) for p in step.parameters), *(states[s] for s in step.states),
     )  # fmt: skip
-    results: Tensors = _Node.apply(fused, x, taps.contiguous(), start.contiguous(), *flat)  # type: ignore[no-untyped-call]
+    found = fused.marks(x.shape[0], x.shape[1], (x, taps, *flat))
+    results: Tensors = _Node.apply(fused, found, x, taps.contiguous(), start.contiguous(), *flat)  # type: ignore[no-untyped-call]
+    if found is not None:
+        attach_marks(results[0], found)
     n = len(step.outputs)
     return results[:n], dict(zip(step.states, results[n:], strict=True))
 
@@ -67,6 +71,7 @@ class _Node(torch.autograd.Function):
     def forward(
         ctx: Any,
         fused: Fused,
+        found: Marks | None,
         x: torch.Tensor,
         taps: torch.Tensor,
         start: torch.Tensor,
@@ -75,8 +80,8 @@ class _Node(torch.autograd.Function):
         step = fused.step
         parameters = flat[: len(step.parameters)]
         ctx.fused, ctx.per_neuron = fused, varied(step, parameters)
-        ctx.wanted = chosen(step.parameters, ctx.needs_input_grad[4 : 4 + len(parameters)])
-        current, outputs, ends = _run(ctx, x, taps, start, flat)
+        ctx.wanted = chosen(step.parameters, ctx.needs_input_grad[5 : 5 + len(parameters)])
+        current, outputs, ends = _run(fused, found, x, taps, start, flat)
         ctx.save_for_backward(current, taps, start, *flat)
         return (*outputs, *ends)
 
@@ -93,7 +98,7 @@ class _Node(torch.autograd.Function):
             ctx, current, feedback, parameters, states, trace, gradients
         )
         by_taps = None
-        if ctx.needs_input_grad[2]:
+        if ctx.needs_input_grad[3]:
             events = events_of(spikes.reshape(len(spikes), -1, n))
             later = torch.cat((by_current[1:], torch.zeros_like(by_current[:1])))
             later = later.reshape(len(spikes), -1, n)
@@ -103,21 +108,27 @@ class _Node(torch.autograd.Function):
             reduced(torch.from_numpy(next(lanes)), value) if p in ctx.wanted else None
             for p, value in zip(fused.step.parameters, parameters, strict=True)
         ]
-        return (None, by_current, by_taps, None, *by_parameter, *map(torch.from_numpy, by_state))
+        by_states = map(torch.from_numpy, by_state)
+        return (None, None, by_current, by_taps, None, *by_parameter, *by_states)
 
 
 def _run(
-    ctx: Any, x: torch.Tensor, taps: torch.Tensor, start: torch.Tensor, flat: Tensors
+    fused: Fused,
+    found: Marks | None,
+    x: torch.Tensor,
+    taps: torch.Tensor,
+    start: torch.Tensor,
+    flat: Tensors,
 ) -> tuple[torch.Tensor, Tensors, Tensors]:
     """Step through time; return the total current, the outputs and the states at the end."""
-    step, n = ctx.fused.step, start.shape[0]
+    step, n = fused.step, start.shape[0]
     n_steps, total = x.shape
     n_parameters = len(step.parameters)
-    kernel = ctx.fused.forward(x.dtype, ctx.per_neuron)
+    kernel = fused.forward(x.dtype, varied(step, flat[:n_parameters]))
     current = x.detach().clone(memory_format=torch.contiguous_format)
     outputs = tuple(torch.empty_like(current) for _ in step.outputs)
     totals, written = current.numpy(), arrays(outputs)
-    values = arrays(flat[:n_parameters])
+    values, words = arrays(flat[:n_parameters]), fused.words(found)
     states = [s.copy() for s in arrays(flat[n_parameters:])]
     starts, weights = start.numpy(), taps.detach().numpy()
     width = buffer_width(n_steps + 1, int(starts.max()), taps.shape[2], taps.element_size())
@@ -126,7 +137,7 @@ def _run(
         totals[t] += future[:, :, t].reshape(-1)
         run_blocks(
             kernel, -(-total // _BLOCK), total, _BLOCK, totals[t : t + 1], *values, *states,
-            *(w[t : t + 1] for w in written), *states,
+            *(w[t : t + 1] for w in written), *states, *(w[t : t + 1] for w in words),
         )  # fmt: skip
         spikes = written[0][t].reshape(-1, n)
         run_blocks(

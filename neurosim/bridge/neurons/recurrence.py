@@ -10,8 +10,9 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from neurosim.bridge.connections.products import gather
-from neurosim.bridge.events import events_below
+from neurosim.bridge.events import attach_marks, events_below
 from neurosim.bridge.kernels.function import Fused, Tensors, arrays, chosen, reduced, varied
+from neurosim.bridge.kernels.marks import Marks
 from neurosim.bridge.kernels.step import Step
 from neurosim.bridge.kernels.threads import run_blocks
 
@@ -57,7 +58,12 @@ def recurrent(
     flat = (
         *(parameters[p].reshape(-1) for p in step.parameters), *(states[s] for s in step.states),
     )  # fmt: skip
-    results: Tensors = _Node.apply(fused, x, weight, bias, before, *flat)  # type: ignore[no-untyped-call]
+    n_neurons = weight.shape[0]
+    samples = x.shape[0] * (x.shape[1] // max(1, n_neurons))
+    found = fused.marks(samples, n_neurons, (x, weight, *flat))
+    results: Tensors = _Node.apply(fused, found, x, weight, bias, before, *flat)  # type: ignore[no-untyped-call]
+    if found is not None:
+        attach_marks(results[0], found)
     n = len(step.outputs)
     return results[:n], dict(zip(step.states, results[n:], strict=True))
 
@@ -69,6 +75,7 @@ class _Node(torch.autograd.Function):
     def forward(
         ctx: Any,
         fused: Fused,
+        found: Marks | None,
         x: torch.Tensor,
         weight: torch.Tensor,
         bias: torch.Tensor | None,
@@ -80,7 +87,7 @@ class _Node(torch.autograd.Function):
         parameters = flat[: len(step.parameters)]
         ctx.fused, ctx.has_bias = fused, bias is not None
         ctx.per_neuron = varied(step, parameters)
-        ctx.wanted = chosen(step.parameters, ctx.needs_input_grad[5 : 5 + len(parameters)])
+        ctx.wanted = chosen(step.parameters, ctx.needs_input_grad[6 : 6 + len(parameters)])
         current = torch.empty_like(x, memory_format=torch.contiguous_format)
         outputs = tuple(torch.empty_like(current) for _ in step.outputs)
         ends = tuple(x.new_empty(total) for _ in step.states)
@@ -90,7 +97,7 @@ class _Node(torch.autograd.Function):
         run_blocks(
             kernel, -(-total // max(1, size)), 4 * x.numel(), size,
             *arrays((x, *flat, weight.t(), offset, before, current)),
-            *arrays(outputs), *arrays(ends),
+            *arrays(outputs), *arrays(ends), *fused.words(found),
         )  # fmt: skip
         ctx.save_for_backward(current, weight, before, *flat)
         return (*outputs, *ends)
@@ -114,12 +121,12 @@ class _Node(torch.autograd.Function):
         n = weight.shape[0]
         rows = by_current.reshape(-1, n)
         by_before = by_weight = by_bias = None
-        if ctx.needs_input_grad[4] and len(by_current):
+        if ctx.needs_input_grad[5] and len(by_current):
             by_before = (by_current[0].reshape(-1, n) @ weight).reshape(-1)
-        if ctx.needs_input_grad[2]:
+        if ctx.needs_input_grad[3]:
             shifted = torch.cat((before[None], spikes))[: len(spikes)]
             by_weight = _weight_gradient(shifted.reshape(len(spikes), -1, n), rows)
-        if ctx.has_bias and ctx.needs_input_grad[3]:
+        if ctx.has_bias and ctx.needs_input_grad[4]:
             by_bias = rows.sum(0)
         lanes = iter(by_lane)
         by_parameter = [
@@ -127,7 +134,8 @@ class _Node(torch.autograd.Function):
             for p, value in zip(step.parameters, parameters, strict=True)
         ]
         by_states = (torch.from_numpy(b) for b in by_state)
-        return (None, by_current, by_weight, by_bias, by_before, *by_parameter, *by_states)
+        by_given = (by_current, by_weight, by_bias, by_before)
+        return (None, None, *by_given, *by_parameter, *by_states)
 
 
 def replay(

@@ -12,6 +12,7 @@ from neurosim.bridge.connections.delays import DelayedLinear
 from neurosim.bridge.cuda import launcher
 from neurosim.bridge.cuda.source import computed_in
 from neurosim.bridge.eager import eager_only
+from neurosim.bridge.events import inherit
 from neurosim.bridge.kernels.function import Fused, Tensors
 from neurosim.bridge.kernels.step import Step
 from neurosim.bridge.layer import Layer, State
@@ -189,7 +190,7 @@ class Recurrent(Layer):
                 None if bias is None else bias.to(like), start, ready.coefficients, ready.states,
             )  # fmt: skip
         final["spk"] = out[0][-1] if len(like) else start
-        return out[0].to(x.dtype), final
+        return inherit(out[0].to(x.dtype), out[0]), final
 
     def _delayed(
         self, x: torch.Tensor, state: dict[str, Any], before: Any, inner: Any
@@ -222,12 +223,12 @@ class Recurrent(Layer):
                 connection, ready.coefficients,
                 {k: v.reshape(-1) for k, v in ready.states.items()},
             )  # fmt: skip
-        spikes = outputs[0].reshape(like.shape)
+        spikes = inherit(outputs[0].reshape(like.shape), outputs[0])
         after: dict[str, Any] = {k: v.reshape(like.shape[1:]) for k, v in final.items()}
         after["spk"] = spikes[-1] if len(like) else start
         sent = torch.cat((start[None], spikes))[: len(spikes)]
         after["connection"] = connection.after(sent, inner)
-        return spikes.to(x.dtype), after
+        return inherit(spikes.to(x.dtype), spikes), after
 
     def _stepped(
         self, x: torch.Tensor, state: dict[str, Any], before: Any, inner: Any
@@ -321,6 +322,6 @@ def _dense(
         from neurosim.bridge.cuda.recurrence import recurrent as on_gpu
 
         outputs, final = on_gpu(device, *arguments)
-    return tuple(o.reshape(x.shape) for o in outputs), {
+    return tuple(inherit(o.reshape(x.shape), o) for o in outputs), {
         n: v.reshape(size) for n, v in final.items()
     }
