@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from neurosim.bridge import ALIF, LIF, CubaLIF, DelayedLinear, Recurrent, Sequential, reset
+from neurosim.bridge.kernels import threads as pools
 from neurosim.errors import ParameterError
 
 
@@ -179,9 +180,12 @@ def test_the_state_of_any_connection_is_kept():
     assert "running_connection/1/mem" in keeping.state_dict()
 
 
-def test_threads_change_no_bit():
+def test_threads_change_no_bit(monkeypatch):
+    monkeypatch.setattr(pools, "_WORTH", 1)
+    shared, pool = [], pools._pool
+    monkeypatch.setattr(pools, "_pool", lambda n: shared.append(n) or pool(n))
     layer = Recurrent(LIF(beta=0.875), DelayedLinear(12, 12, 9))
-    x = drive(30, 40, dtype=torch.float32)
+    x = drive(30, 200, dtype=torch.float32)  # 2,400 neurons are three blocks
     before = torch.get_num_threads()
     found = []
     try:
@@ -190,6 +194,7 @@ def test_threads_change_no_bit():
             found.append(derivatives(layer, lambda x: layer(x)[0], x))
     finally:
         torch.set_num_threads(before)
+    assert 2 in shared, "no kernel was given to more threads than the caller's"
     for a, b in zip(*found, strict=True):
         assert torch.equal(a, b)
 
