@@ -54,6 +54,18 @@ def test_products_of_spikes_in_half_precision(dtype: torch.dtype):
     assert torch.equal(layer.weight.grad, x.detach().sum((0, 1)).expand_as(layer.weight))
 
 
+def test_autocast_is_that_of_the_cpu():
+    torch.manual_seed(1)
+    x = spikes(20, 3, 64)
+    for layer in (bridge.Linear(64, 8, sparse=True), bridge.DelayedLinear(64, 8, 4)):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            expected, _ = layer(x)
+            with on(EmulatedLauncher(1)):
+                found, _ = layer(x)
+        assert found.dtype == expected.dtype == torch.bfloat16
+        assert (found - expected).abs().max() < 0.02
+
+
 def test_events_or_not_is_never_asked_of_the_device():
     with on(EmulatedLauncher()) as launcher:
         bridge.Linear(8, 8)(spikes(3, 2, 8))

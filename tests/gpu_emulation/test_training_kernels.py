@@ -70,7 +70,8 @@ def results(layer: Any, x: torch.Tensor, state: Any = None) -> dict[str, torch.T
     x = x.detach().requires_grad_()
     layer.zero_grad()
     out, final = layer(x, state)
-    weights = torch.linspace(-1, 2, out.numel(), dtype=torch.float64).reshape(out.shape)
+    weights = torch.linspace(-1, 2, out.numel(), dtype=torch.float64)
+    weights = weights.to(out.device).reshape(out.shape)
     states = {k: v for k, v in final.items() if isinstance(v, torch.Tensor)}
     total = (out.double() * weights).sum() + sum((v.double() ** 2).sum() for v in states.values())
     total.backward()
