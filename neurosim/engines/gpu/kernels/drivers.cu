@@ -5,6 +5,8 @@
 // that the update of this step cleared. With plastic synapses there is another barrier where some
 // history is nearly full, and a launch of `sweep` a step.
 //
+// What steps neurons gets registers for two blocks on a multiprocessor: models have many states.
+//
 // The record of the network is passed by value: a kernel reads its own arguments at no cost. What
 // step it is stands in memory, so that a captured graph of the launches of many steps can be
 // replayed: `tick` moves the clock on at its end.
@@ -13,7 +15,7 @@ extern "C" __global__ void __launch_bounds__(NS_TILE) drive(const Net net) {
   ns_drive(net, net.clock[0] + 1);
 }
 
-extern "C" __global__ void __launch_bounds__(NS_TILE, NS_RESIDENT) update(const Net net, int k) {
+extern "C" __global__ void __launch_bounds__(NS_TILE, 2) update(const Net net, int k) {
   ns_update(net, net.clock[0] + k);
 }
 
@@ -31,7 +33,7 @@ extern "C" __global__ void __launch_bounds__(NS_TILE) tick(const Net net, int n_
   if (blockIdx.x == 0 && threadIdx.x == 0) net.clock[0] += n_steps;
 }
 
-extern "C" __global__ void __launch_bounds__(NS_TILE, NS_RESIDENT) run(const Net net, int n_steps) {
+extern "C" __global__ void __launch_bounds__(NS_TILE, 2) run(const Net net, int n_steps) {
   const long long start = net.clock[0];
   ns_drive(net, start + 1);
   NS_GRID_SYNC();
