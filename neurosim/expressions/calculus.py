@@ -173,7 +173,8 @@ def affine(
         Only the non-zero coefficients; None if the expression is not affine in the symbols.
     """
     coefficients: dict[str, Expression] = {}
-    names = tuple(names)
+    used = symbols(expression)
+    names = tuple(name for name in names if name in used)
     for name in names:
         slope = differentiate(expression, name)
         if slope is None or not symbols(slope) <= constant:

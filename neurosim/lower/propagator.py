@@ -127,8 +127,8 @@ def _pattern(A: np.ndarray) -> np.ndarray:
     any_A = (A != 0).any(axis=0) if A.ndim == 3 else A != 0
     m = any_A.shape[0]
     reach: np.ndarray = np.eye(m, dtype=bool) | any_A
-    for _ in range(m):
-        reach = (reach.astype(int) @ reach.astype(int)) > 0
+    for _ in range(m.bit_length()):  # paths of length 1, 2, 4, ... to at least m
+        reach = (reach.astype(float) @ reach.astype(float)) > 0
     return reach
 
 
