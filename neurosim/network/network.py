@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -19,6 +18,7 @@ from neurosim.network.checks import (
     unique_name,
     whole_number,
 )
+from neurosim.network.describe import summary, tables
 from neurosim.network.explicit import Explicit
 from neurosim.network.inputs import Injection, NoiseCurrent, PoissonInput, StepCurrent
 from neurosim.network.population import Population, Target, overlap
@@ -353,24 +353,11 @@ class Network(TripartiteConnections, SegmentedCells):
         return network
 
     def __repr__(self) -> str:
-        neurons = sum(p.n for p in self._populations.values())
-        return (
-            f"Network({_counted(len(self._populations), 'population')} with "
-            f"{_counted(neurons, 'member')}, {_counted(len(self._projections), 'projection')})"
-        )
+        return summary(self)
 
     def _repr_html_(self) -> str:
         """Return tables of populations and projections, for notebooks."""
-        populations = [(p.name, p.n, repr(p.model)) for p in self._populations.values()]
-        projections = [
-            (p.name, repr(p.rule), _cell(p.weight), _cell(p.delay))
-            for p in self._projections.values()
-        ]
-        return (
-            f"<b>{html.escape(repr(self))}</b>"
-            + _table(("population", "n", "model"), populations)
-            + _table(("projection", "rule", "weight", "delay [ms]"), projections)
-        )
+        return tables(self)
 
 
 def _check_member_values(model: Any, n: int, name: str) -> None:
@@ -389,19 +376,3 @@ def _check_member_values(model: Any, n: int, name: str) -> None:
             f"{model.name}.ids for population {name!r}: id {wrong} is out of range; ids are "
             f"0 ... {n - 1}. Make the population larger or drop the spike."
         )
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
-
-
-def _cell(value: Any) -> str:
-    return f"{value.size} values" if isinstance(value, np.ndarray) else str(value)
-
-
-def _table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
-    head = "".join(f"<th>{html.escape(h)}</th>" for h in header)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(str(c))}</td>" for c in row) + "</tr>" for row in rows
-    )
-    return f"<table><tr>{head}</tr>{body}</table>"
