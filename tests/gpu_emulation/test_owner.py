@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from emulator import Emulated, EmulatedDevice
+from emulator import Emulated, EmulatedDevice, EmulatedProgram, compiled
 from hypothesis import given
 from hypothesis import strategies as st
 from random_networks import SLEEPING, STEPPED, networks
@@ -18,6 +19,8 @@ from test_models import assert_equal, built_in, run
 import neurosim as ns
 from neurosim.engines.gpu.options import GPU
 from neurosim.engines.gpu.owner_layout import _classes, _owners
+from neurosim.engines.gpu.owner_structs import HALF, TABLE, WIDE
+from neurosim.engines.gpu.runner import GpuRunner
 from neurosim.errors import EngineUnavailableError, NetworkError, NetworkSizeError, ParameterError
 
 _CELLS = SLEEPING + STEPPED
@@ -29,7 +32,7 @@ def owner(seed: int = 0, *, blocks: int = 3, **options: Any) -> Emulated:
     return Emulated(variant="owner", device=device, **options)
 
 
-@few(3)
+@few(2)
 @given(networks())
 def test_random_networks_equal_reference(description):
     description = description | {"cells": list(_CELLS)}
@@ -41,12 +44,12 @@ def test_random_networks_equal_reference(description):
         assert found.counters[name] == expected.counters[name]
 
 
-@few(3)
+@few(2)
 @given(networks())
 def test_deterministic_runs_equal_the_ring_variant_to_the_last_bit(description):
     description = description | {"cells": list(_CELLS)}
     expected = simulated(description, Emulated(deterministic=True))
-    for seed, blocks in ((0, 3), (1, 5), (2, 4), (3, 16)):
+    for seed, blocks in ((0, 3), (1, 5), (3, 16)):
         found = simulated(description, owner(seed, blocks=blocks, deterministic=True))
         assert_identical(found, expected)
         for name in ("spikes", "synaptic_events"):
@@ -93,6 +96,7 @@ def test_a_run_in_parts_is_the_same():
     for part in (0.1, 7.3, 0.2, 22.4):
         parts.run(part)
     assert_identical(parts, whole)
+    assert parts.counters["bytes"] < 1.2 * whole.counters["bytes"]  # rows are not kept twice
 
 
 def test_checkpoints_move_between_variants_and_engines(tmp_path):
@@ -132,21 +136,34 @@ def test_recordings_larger_than_the_buffers_are_complete(monkeypatch):
     assert_identical(found, whole)
 
 
-def test_few_weights_go_into_a_table_and_many_do_not():
-    def simulation(engine: Any, weight: Any) -> ns.Simulation:
+@pytest.mark.parametrize(
+    ("weight", "weights", "form", "n_table"),
+    [
+        (30.0, "auto", TABLE, 2),
+        (ns.Normal(30.0, 3.0), "float16", HALF, 1),
+        (ns.Normal(30.0, 3.0), "auto", WIDE, 0),
+    ],
+)
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_weights_take_the_narrowest_form(weight, weights, form, n_table, deterministic):
+    def simulation(**options: Any) -> ns.Simulation:
         net = ns.Network()
         cells = net.population(200, ns.models.iaf_psc_exp(), name="cells", V_m=ns.Uniform(-70, -54))
         net.poisson_input(cells, rate=8.0, n=1000, weight=87.8)
         net.connect(cells[:150], cells, ns.FixedIndegree(30), weight=weight, delay=0.1)
-        net.connect(cells[150:], cells, ns.FixedIndegree(9), weight=-90.0, delay=1.7)
+        net.connect(cells[150:], cells, ns.FixedIndegree(9), weight=-90.7, delay=1.7)
+        engine = Emulated(weights=weights, deterministic=deterministic, **options)
         made = ns.Simulation(net, seed=3, record=everything(net), engine=engine)
-        made.run(15.0)
+        made.run(12.0)
         return made
 
-    for weight, n_table in ((30.0, 2), (ns.Normal(30.0, 3.0), 0)):
-        found = simulation(owner(5, deterministic=True), weight)
-        assert found._runner._owner._table.size == n_table
-        assert_identical(found, simulation(Emulated(deterministic=True), weight))
+    found, expected = simulation(variant="owner", seed=5), simulation()
+    rows = found._runner._owner._rows
+    assert (rows.form, rows.table.size) == (form, n_table)
+    assert_same_trains(found, expected)
+    assert_near(found, expected)
+    if deterministic:
+        assert_identical(found, expected)
 
 
 # ---- how a network is divided
@@ -185,23 +202,28 @@ print("finished")
 """
 
 
+class _PartlySanitized(EmulatedDevice):
+    """Rows of the ring variant are built by kernels that other tests sanitize."""
+
+    def compile(self, source, *, exact):
+        mine = "owner_cell.cuh" in source or "divide.cu" in source
+        library = compiled(source, sanitizer=self.sanitizer, flags=self.flags) if mine else None
+        return EmulatedProgram(library or compiled(source), self)
+
+
 def run_sanitized(sanitizer: str, flags: tuple[str, ...] = (), broken: bool = False) -> None:
     """Run a small network with sanitized kernels; `broken`: with too little shared memory."""
-    from dataclasses import replace
-
-    from neurosim.engines.gpu.runner import GpuRunner
-
     net, record = small()
     noise = net.population(40, ns.models.poisson(rate=30.0), name="noise")
     net.connect(noise, net.populations["cells"], weight=20.0, delay=0.1)
     plan = ns.Simulation(net, record=record, engine="reference").plan
-    device = EmulatedDevice(7, sanitizer=sanitizer, flags=flags, blocks=3)
+    device = _PartlySanitized(7, sanitizer=sanitizer, flags=flags, blocks=3)
     runner = GpuRunner(plan, GPU(precision="float64", variant="owner"), device)
     variant = runner._owner
     if broken:
         variant._grid = replace(variant._grid, shared=variant._grid.shared - 64)
-    while runner.time < 4.99:
-        runner.advance(5.0)
+    while runner.time < 2.99:
+        runner.advance(3.0)
     assert runner.counters()["spikes"] > 20
 
 
@@ -259,6 +281,11 @@ def test_what_cannot_run_is_refused():
         GPU(variant="owner", launch="graph")
     with pytest.raises(ParameterError, match="variant = 'owners'; choose one of auto, ring, owner"):
         GPU(variant="owners")
+    with pytest.raises(NetworkError, match=r"stores all synapses.*variant='ring'"):
+        procedural = small()[0]
+        cells = procedural.populations["cells"]
+        procedural.connect(cells, cells, ns.FixedProbability(0.1), name="drawn")
+        ns.Simulation(procedural, engine=Emulated(variant="owner", procedural=["drawn"]))
     cells = net.populations["cells"]
     net.connect(cells, cells, weight=1.0, synapse=ns.models.stdp(), name="plastic")
-    refused(NetworkError, "'plastic'", net)
+    refused(NetworkError, r"static synapses only.*'plastic'.*stdp.*variant='ring'", net)

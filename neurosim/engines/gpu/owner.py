@@ -8,7 +8,7 @@ of a network knows nothing of owners.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,12 @@ from neurosim.engines.gpu.device import Grid
 from neurosim.engines.gpu.network import DeviceNetwork
 from neurosim.engines.gpu.owner_draws import owned_blocks, owned_draws, process_targets
 from neurosim.engines.gpu.owner_layout import owner_layout
-from neurosim.engines.gpu.owner_rows import longest_delays, owned_rows, weight_table
+from neurosim.engines.gpu.owner_rows import OwnedRows
 from neurosim.engines.gpu.owner_source import OwnerFormat, owner_text
 from neurosim.engines.gpu.owner_structs import OWNER, WANTED
 from neurosim.errors import EngineUnavailableError, NetworkError, NetworkSizeError
 from neurosim.lower.plan import Plan
+from neurosim.lower.quantize import BITS
 
 _MOST_THREADS, _MOST_PLACES, _WARP = 1024, 0xFFFF, 32
 #: Registers of a multiprocessor, of 32 bits; what a step takes beside states, before and after it.
@@ -89,7 +90,7 @@ class OwnerVariant:
         self._emitters = network.emitters
         self._kinds = list(dict.fromkeys(network.bodies.values()))
         self._n_states = [len(p.model.states) if p.model else 0 for p in self._plan.populations]
-        self._table = weight_table(network.synapses)
+        self._rows = OwnedRows(network)
         self._scalars = [
             list(self._emitters[p.index].coefficient.scalars) if p.model else []
             for p in self._plan.populations
@@ -109,7 +110,7 @@ class OwnerVariant:
         """Choose the number of owners: as many as multiprocessors, or twice as many."""
         plan, layout, device = self._plan, self._network.layout, self._device
         kinds = [self._kinds.index(self._network.bodies[p.index]) for p in plan.populations]
-        longest = longest_delays(self._network.synapses, layout)
+        longest = self._rows.longest_delays()
         most = max(1, -(-layout.n_sources // _WARP))
         refusals = []
         for self._each in (1, 2):
@@ -137,7 +138,7 @@ class OwnerVariant:
             "ring": amount * layout.n_places,
             "states": states * layout.n_threads if self._shared_states else 0,
             "scalars": real * sum(map(len, self._scalars)),
-            "table": self._table.nbytes,
+            "table": self._rows.table.nbytes,
             "places": 4 * layout.places.size,
         }
         return _Shared({name: -(-size // 8) * 8 for name, size in parts.items()})
@@ -175,8 +176,11 @@ class OwnerVariant:
     def _allocate(self) -> np.ndarray:
         """Return the record that kernels take, everything it refers to being on the device."""
         network, layout, device = self._network, self._layout, self._device
-        rows = owned_rows(network.synapses, network.layout, layout, self._table)
-        self._wide_segments = rows.segments.itemsize == 8
+        rows, n_synapses = self._rows.divide(layout), network.synapses.n_synapses
+        self._kept.append(rows)
+        network.synapses.drop()
+        network.nbytes += self._rows.nbytes - network.synapses.nbytes
+        unit = 2.0**BITS if network.form.deterministic else 1.0
         targets = process_targets(self._plan, network.layout)
         draws = owned_draws(network.processes, targets, layout.homes, layout.n_owners)
         blocks = owned_blocks(network.processes, targets, layout.homes, layout.n_owners)
@@ -190,17 +194,17 @@ class OwnerVariant:
             "end": layout.ends, "size": layout.sizes, "width": layout.lines,
             **{f"at_{name}": self._shared.begin(name) for name in self._shared.parts},
             "n_rows": layout.places.size, "n_scalars": scalars.size,
-            "n_table": rows.table.size, "n_sources": n_sources,
-            "group_bits": _group_bits(rows.words.size, n_sources * layout.n_owners),
+            "n_table": self._rows.table.size, "n_sources": n_sources,
+            "group_bits": _group_bits(n_synapses, n_sources * layout.n_owners),
             "places": self._put(layout.places),
             "scales": self._put(np.concatenate(network.synapses.scale)),
-            "scalars": self._put(scalars), "table": self._put(rows.table),
+            "scalars": self._put(scalars), "table": self._put(self._rows.table),
             "neurons": self._put(layout.neurons), "populations": self._put(layout.populations),
             "first_thread": self._put(layout.first_thread),
             "first_row": self._put(layout.first_row), "first_scalar": self._put(first_scalar),
             "n_states": self._put(np.array(self._n_states, np.int32)),
-            "homes": self._put(layout.homes), "segments": self._put(rows.segments),
-            "words": self._put(rows.words), "weights": self._put(rows.weights),
+            "homes": self._put(layout.homes), "factors": self._put(self._rows.factors),
+            "unit": unit, **{name: device.address(array) for name, array in rows.items()},
             "draws": self._put(draws[0]), "first_draw": self._put(draws[1]),
             "blocks": self._put(blocks[0]), "first_block": self._put(blocks[1]),
             "wanted": self._put(self._wanted()), "sent": device.address(sent),
@@ -225,13 +229,12 @@ class OwnerVariant:
 
     def _compile(self) -> None:
         network, layout, device = self._network, self._layout, self._device
-        form = replace(network.form, half=False)
         owner = OwnerFormat(
-            max(self._n_states), self._shared_states, bool(self._table.size),
-            self._wide_segments, layout.n_threads, self._each,
+            max(self._n_states), self._shared_states, self._rows.form,
+            self._rows.wide_segments, layout.n_threads, self._each,
         )  # fmt: skip
-        source = owner_text(self._kinds, form, owner)
-        self._program = device.compile(source, exact=form.deterministic)
+        source = owner_text(self._kinds, network.form, owner)
+        self._program = device.compile(source, exact=network.form.deterministic)
         self._grid = Grid(layout.n_owners, layout.n_threads, device.chunk, self._shared.size)
         if not self._program.admit("run", self._grid):
             raise EngineUnavailableError(

@@ -346,6 +346,10 @@ class Synapses:
         self.rows = Rows(row, words, weights)
         return self.rows
 
+    def drop(self) -> None:
+        """Free the rows on the device; nothing can be delivered from them any more."""
+        self.rows = Rows(None, None, None)
+
     def groups(self) -> np.ndarray:
         """Return the records of the groups of rows, by population."""
         records = np.zeros(len(self._groups), GROUP)

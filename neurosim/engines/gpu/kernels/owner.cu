@@ -9,22 +9,36 @@
 // before the barrier of step t - 1. Its length n_sent[t % 3] was last read in step t - 3; it is set
 // to zero in step t - 1, before the barrier of that step.
 
-#if NS_TABLE
-__device__ __forceinline__ ns_amount ns_weight_at(const Owner&, const ns_weight* table,
-                                                  unsigned word, long long) {
-  return (ns_amount)table[word >> 16];
-}
-#else
-__device__ __forceinline__ ns_amount ns_weight_at(const Owner& own, const ns_weight*, unsigned,
-                                                  long long j) {
+// What a synapse adds for each spike, in units of what the spike carries.
+__device__ __forceinline__ ns_amount ns_weight_at(const Owner& own, const ns_owned* table,
+                                                  unsigned word, ns_segment j) {
+#if NS_FORM == NS_WIDE
   return (ns_amount)own.weights[j];
+#elif NS_FORM == NS_HALVES
+  const unsigned code = word >> 16;
+  if ((code & 0x7c00u) == 0x7c00u) return (ns_amount)table[code & 0x3ffu];
+  return (ns_amount)(ns_half_value((unsigned short)code) * (REAL)own.unit);
+#else
+  return (ns_amount)table[word >> 16];
+#endif
+}
+
+#if NS_DETERMINISTIC
+__device__ __forceinline__ unsigned ns_payload(int count, float) { return (unsigned)count; }
+__device__ __forceinline__ ns_amount ns_carried(unsigned payload) { return (int)payload; }
+#else
+__device__ __forceinline__ unsigned ns_payload(int count, float factor) {
+  return (unsigned)__float_as_int((float)count * factor);
+}
+__device__ __forceinline__ ns_amount ns_carried(unsigned payload) {
+  return (ns_amount)__int_as_float((int)payload);
 }
 #endif
 
 // Spikes of all owners into the ring of this one: 1 << group_bits threads take a spike at a time.
 __device__ __forceinline__ void ns_owner_deliver(const Net& net, const Owner& own, long long t,
                                                  const Turn& turn, ns_amount* ring,
-                                                 const ns_weight* table) {
+                                                 const ns_owned* table) {
   const unsigned n = own.n_sent[t % 3];
   const unsigned long long* list = own.sent + (t & 1) * own.n_sources;
   const int width = 1 << own.group_bits, lane = threadIdx.x & (width - 1);
@@ -32,12 +46,12 @@ __device__ __forceinline__ void ns_owner_deliver(const Net& net, const Owner& ow
   for (unsigned k = threadIdx.x >> own.group_bits; k < n; k += step) {
     const unsigned long long spike = list[k];
     const ns_segment* segment = own.segments + (spike & 0xffffffffu) * (gridDim.x + 1) + blockIdx.x;
-    const ns_amount count = (ns_amount)(int)(spike >> 32);
+    const ns_amount carried = ns_carried((unsigned)(spike >> 32));
     const ns_segment end = segment[1];
     for (ns_segment j = segment[0] + lane; j < end; j += width) {
       const unsigned word = own.words[j];
       ns_add(ring + ns_turned(turn, (int)(word & 0xffffu)),
-             ns_weight_at(own, table, word, (long long)j) * count);
+             ns_weight_at(own, table, word, j) * carried);
     }
   }
 }
@@ -105,11 +119,12 @@ __device__ __forceinline__ void ns_owner_sample(const Net& net, const Owner& own
 
 __device__ __forceinline__ void ns_owner_send(const Net& net, const Owner& own, long long t,
                                               const Population& p, long long source, int count,
-                                              bool has_targets) {
+                                              int population, bool has_targets) {
   if (has_targets) {
     const unsigned place = atomicAdd(own.n_sent + t % 3, 1u);
     own.sent[(t & 1) * own.n_sources + place] =
-        (unsigned long long)count << 32 | (unsigned long long)source;
+        (unsigned long long)ns_payload(count, own.factors[population]) << 32 |
+        (unsigned long long)source;
   }
   if (p.recorded) {
     uint32_t* record = net.records + 3 * atomicAdd(net.n_records, 1ull);
@@ -152,7 +167,7 @@ run(const Net net, const Owner own, int n_steps) {
   double* scales = (double*)(shared + own.at_scales);
   ns_amount* ring = (ns_amount*)(shared + own.at_ring);
   REAL* scalars = (REAL*)(shared + own.at_scalars);
-  ns_weight* table = (ns_weight*)(shared + own.at_table);
+  ns_owned* table = (ns_owned*)(shared + own.at_table);
   int* places = (int*)(shared + own.at_places);
   const int thread = threadIdx.x;
   for (int k = thread; k < (int)own.n_rows; k += blockDim.x) {
@@ -197,7 +212,7 @@ run(const Net net, const Owner own, int n_steps) {
     const long long t = start + k;
     const int count = live ? ns_step(net, p, cell, i, t) : 0;
     if (count) {
-      ns_owner_send(net, own, t, p, p.source + i, count, degree > 0);
+      ns_owner_send(net, own, t, p, p.source + i, count, population, degree > 0);
       atomicAdd(net.n_spikes, (unsigned long long)count);
       atomicAdd(net.n_events, (unsigned long long)degree * (unsigned long long)count);
     }
