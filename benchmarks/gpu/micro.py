@@ -30,10 +30,10 @@ _ROW, _SPIKES = 3873, (23, 230, 2300)
 _RINGS = {"ring in L2 (20 MB)": 64 * 77_169, "ring out of L2 (512 MB)": 1 << 27}
 
 
-def _program(device: Any, kind: str = "float") -> Any:
+def source(kind: str = "float") -> str:
+    """Return the kernels, with additions of a type."""
     head = resources.files("neurosim.engines.gpu").joinpath("kernels", "device.cuh").read_text()
-    source = f"{head}\n{_KERNELS.replace('TYPE', kind)}"
-    return device.compile(source, exact=False)
+    return f"{head}\n{_KERNELS.replace('TYPE', kind)}"
 
 
 def _grid(device: Any, each: int, threads: int) -> Any:
@@ -72,7 +72,7 @@ def machine(place: Place) -> Iterator[Row]:
 def launches(place: Place) -> Iterator[Row]:
     """A launch from Python, and a node of a replayed graph."""
     device = place.device()
-    program, wait, n = _program(device), _waiting(device), place.size(2000, 5)
+    program, wait, n = device.compile(source(), exact=False), _waiting(device), place.size(2000, 5)
     grid, arguments = _grid(device, 1, 64), (np.int32(0),)
 
     def launch() -> None:
@@ -93,7 +93,7 @@ def launches(place: Place) -> Iterator[Row]:
 def barriers(place: Place) -> Iterator[Row]:
     """The barrier of all blocks of a cooperative launch."""
     device = place.device()
-    program, wait, n = _program(device), _waiting(device), place.size(5000, 3)
+    program, wait, n = device.compile(source(), exact=False), _waiting(device), place.size(5000, 3)
     for each in place.size((1, 2, 4), (1,)):
         for threads in place.size((256, 512), (64,)):
             grid = _grid(device, each, threads)
@@ -110,7 +110,10 @@ def additions(place: Place) -> Iterator[Row]:
     device, rng = place.device(), np.random.default_rng(1)
     wait, most = _waiting(device), place.size(1 << 25, 1 << 10)
     for kind, item in (("float", np.float32), ("unsigned long long", np.uint64)):
-        program, grid = _program(device, kind), _grid(device, 4, place.size(256, 64))
+        program, grid = (
+            device.compile(source(kind), exact=False),
+            _grid(device, 4, place.size(256, 64)),
+        )
         for label, n_places in _RINGS.items():
             size = place.size(n_places, 1 << 12)
             ring = device.to_device(np.zeros(size, item))
@@ -137,12 +140,12 @@ def compilation(place: Place) -> Iterator[Row]:
         from gpu import networks
 
         simulation = place.simulation(networks.circuit(ns, place.size(0.01, 0.002)))
-        source, device = simulation._runner._network.source, place.device()
+        text, device = simulation._runner._network.source, place.device()
         for label in ("first", "from the cache"):
             if not place.emulated:
                 import cupy
 
                 cupy.clear_memo()
             start = perf_counter()
-            device.compile(f"// another source\n{source}", exact=False)
+            device.compile(f"// another source\n{text}", exact=False)
             yield Row(f"compile, {label}", perf_counter() - start, "s")

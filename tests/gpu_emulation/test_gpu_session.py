@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import nvrtc
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -62,6 +63,16 @@ def test_without_a_gpu_each_part_says_so(session, monkeypatch):
     rows, outcome = session._process("launches", False, 60.0)
     assert rows == []
     assert "failed: neurosim.errors.EngineUnavailableError: engine 'gpu'" in outcome
+
+
+@pytest.mark.skipif(nvrtc.library() is None, reason="the wheel nvidia-cuda-nvrtc is missing")
+@pytest.mark.parametrize("kind", ["float", "unsigned long long"])
+def test_kernels_compile_for_gpus(session, kind):
+    from gpu.micro import source
+
+    found = nvrtc.resources(source(kind), "sm_90")
+    assert set(found) == {"run", "nothing", "scatter"}
+    assert all(kernel.registers <= 32 for kernel in found.values())
 
 
 def test_what_was_asked_for_is_compared(session):
