@@ -13,6 +13,8 @@ from test_models import built_in, network
 import neurosim as ns
 from neurosim.engines.gpu.network import DeviceNetwork
 from neurosim.engines.gpu.owner import OwnerVariant
+from neurosim.engines.gpu.owner_source import division_text
+from neurosim.engines.gpu.owner_structs import HALF, TABLE, WIDE
 from neurosim.engines.gpu.source import Format, build_text
 
 pytestmark = pytest.mark.skipif(
@@ -93,20 +95,32 @@ def test_every_model_compiles_and_keeps_its_states_in_registers(architecture):
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize(("real", "deterministic"), FORMS)
-def test_owners_keep_everything_in_registers(architecture, real, deterministic):
-    # 500 neurons a block, about as many as the microcircuit gives each of an H200
+@pytest.mark.parametrize(
+    ("real", "deterministic", "weights"),
+    [(*FORMS[0], "auto"), (*FORMS[0], "float16"), (*FORMS[1], "float16"), (*FORMS[2], "auto")],
+)
+def test_owners_keep_everything_in_registers(architecture, real, deterministic, weights):
+    # as many neurons a block as the cortical microcircuit gives each of an H200
     net = ns.Network()
-    cells = net.population(1000, ns.models.iaf_psc_exp(), name="cells")
+    cells = net.population(1200, ns.models.iaf_psc_exp(), name="cells")
     net.poisson_input(cells, rate=8.0, n=1000, weight=87.8)
     net.connect(cells, cells, ns.FixedIndegree(5), weight=ns.Normal(80, 8), delay=1.5)
     device = _Listed(tile=256, chunk=128, blocks=2)
     plan = ns.Simulation(net, engine="reference").plan
-    OwnerVariant(DeviceNetwork(plan, device, real, deterministic))
+    OwnerVariant(DeviceNetwork(plan, device, real, deterministic, weights))
+    assert "#define NS_BOUND 608" in device.source
+    assert "#define NS_SHARED_STATES 0" in device.source
     options = ["--fmad=false"] if deterministic else []
     found = nvrtc.resources(device.source, architecture, *options)["run"]
     assert (found.stack, found.spilled) == (0, 0)
-    assert found.registers * 640 <= 65536
+    assert found.registers * 608 <= 65536
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_rows_are_divided_in_registers(architecture):
+    for rows in (TABLE, HALF, WIDE):
+        text = division_text(Format("float", False, False, half=rows == HALF), rows, False)
+        assert_in_registers(text, architecture, "--fmad=false", kernels={"longest", "divide"})
 
 
 def test_local_memory_is_seen():

@@ -26,7 +26,7 @@ from neurosim.lower.quantize import BITS
 
 _MOST_THREADS, _MOST_PLACES, _WARP = 1024, 0xFFFF, 32
 #: Registers of a multiprocessor, of 32 bits; what a step takes beside states, before and after it.
-_REGISTERS, _OTHER_REGISTERS = 65536, 32
+_REGISTERS, _OTHER_REGISTERS = 65536, 48
 #: Shared memory that the system takes of each block.
 _RESERVED = 1024
 

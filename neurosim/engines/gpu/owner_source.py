@@ -9,8 +9,9 @@ from neurosim.engines.gpu.owner_structs import CLASSES, HALF, STRUCTS, TABLE, WI
 from neurosim.engines.gpu.source import Format, common_parts, kernel_part
 from neurosim.engines.gpu.structs import copy_function, declarations
 
-#: Threads of a block that the compiler is told of, so that registers suffice.
-_BOUNDS = (256, 512, 640, 768, 1024)
+#: Threads of a block that the compiler is told of, unless there are more: registers suffice, and
+#: small networks share a source.
+_BOUNDS = (256, 512)
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def owner_text(bodies: Sequence[str], form: Format, owner: OwnerFormat) -> str:
     form : Format
     owner : OwnerFormat
     """
-    bound = next(n for n in _BOUNDS if n >= owner.n_threads)
+    bound = next((n for n in _BOUNDS if n >= owner.n_threads), owner.n_threads)
     options = [
         *_row_options(form, owner.rows, owner.wide_segments),
         f"#define NS_CLASSES {CLASSES}",
