@@ -232,7 +232,6 @@ def test_half_precision_rounds_to_the_nearest_even():
     channels = np.argsort(expected(builder._plan, builder._layout)[:, 2])
     np.testing.assert_array_equal(halves[order] * 4.0, 4 * np.float16(given_weights[channels] / 4))
     assert set(halves.astype(float) * 4) >= {1.0, 1 + 2 * ulp}
-    np.testing.assert_array_equal(np.sort(builder.weights), np.sort(4 * halves.astype(float)))
 
 
 @pytest.mark.parametrize("bytes_of_block", [64, 1 << 15])

@@ -68,10 +68,10 @@ def test_hot_kernels_keep_everything_in_registers(architecture, real, determinis
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_rows_are_built_in_registers(architecture):
-    for real, deterministic, wide, half in (
-        ("float", False, False, False), ("double", False, True, False),
-        ("float", True, False, False), ("float", False, False, True),
-    ):  # fmt: skip
+    forms = [("float", False, False, True), ("double", False, True, False)]
+    if architecture == ARCHITECTURES[-1]:
+        forms += [("float", True, False, False), ("float", False, False, False)]
+    for real, deterministic, wide, half in forms:
         text = build_text(Format(real, deterministic, wide, half=half))
         kernels = {"measure", "fill", "sort_rows", "count_sources", "list_draws", "settle"}
         assert_in_registers(text, architecture, "--fmad=false", kernels=kernels)

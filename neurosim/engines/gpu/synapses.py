@@ -10,20 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from neurosim.engines.gpu.device import Device, Program
 from neurosim.engines.gpu.layout import Layout
+from neurosim.engines.gpu.measured import NONE, RowGroup, above, by_name, number, short_error
 from neurosim.engines.gpu.plastic import PlasticNetwork
 from neurosim.engines.gpu.projections import record_of, refusal, row_of
 from neurosim.engines.gpu.source import Format, build_text
 from neurosim.engines.gpu.source_counts import SourceCounter
 from neurosim.engines.gpu.structs import BUILD, GROUP, MEASURED, PROJECTION
-from neurosim.errors import DelayError, NetworkError, unknown_name
-from neurosim.lower.connectivity import ConnectionSpec, short_delay_error
+from neurosim.errors import NetworkError, unknown_name
 from neurosim.lower.plan import ConnectionPlan, Plan
 from neurosim.lower.quantize import BITS, units
 from neurosim.lower.rows import plan_rows
@@ -33,7 +33,6 @@ _NARROW = 2**32
 #: Bytes for the tables of what has been drawn (rules without multapses).
 _TABLES = 1 << 28
 _WARP = 32
-_NONE = 2**64 - 1
 _WEIGHTS: dict[str, np.dtype[Any]] = {
     "float": np.dtype(np.float32), "double": np.dtype(np.float64), "int": np.dtype(np.int32),
     "unsigned short": np.dtype(np.uint16),
@@ -60,17 +59,6 @@ class Rows:
     row: Any
     words: Any
     weights: Any
-
-
-@dataclass
-class _Group:
-    """Rows of one kind: of all sources of a population."""
-
-    population: int
-    weighted: bool
-    amount: float
-    members: list[int]
-    first_row: int = 0
 
 
 class Synapses:
@@ -143,24 +131,24 @@ class Synapses:
         sizes = [self._plan.populations[c.pre].n for c in self.connections]
         starts = np.cumsum([0, *sizes])
         first = [0] * len(MEASURED)
-        first[MEASURED.index("FIRST_SHORT")] = first[MEASURED.index("SMALLEST")] = _NONE
+        first[MEASURED.index("FIRST_SHORT")] = first[MEASURED.index("SMALLEST")] = NONE
         device = self._device
         counts = device.to_device(np.zeros(starts[-1], np.uint32))
         measured = device.to_device(np.tile(np.array(first, np.uint64), (len(sizes), 1)))
         build = np.zeros(1, BUILD)
-        build["counts"], build["find"] = device.address(counts), _NONE
+        build["counts"], build["find"] = device.address(counts), NONE
         self.records["first_row"] = starts[:-1]
         for k in range(len(sizes)):
             build["measured"] = device.address(measured) + 8 * len(MEASURED) * k
             self._launch(self._program, "measure", k, build)
-        found = _by_name(device.fetch(measured))
+        found = by_name(device.fetch(measured))
         for k, m in enumerate(found):
             if m["N_SHORT"]:  # once more, to see where the first of them leads
                 build["measured"] = device.address(measured) + 8 * len(MEASURED) * k
                 build["find"] = m["FIRST_SHORT"]
                 self._launch(self._program, "measure", k, build)
-                column = _by_name(device.fetch(measured))[k]["SHORT_COLUMN"]
-                raise _short(self.connections[k].spec, m, column, self._rows[k].by_target)
+                column = by_name(device.fetch(measured))[k]["SHORT_COLUMN"]
+                raise short_error(self.connections[k].spec, m, column, self._rows[k].by_target)
         return np.split(device.fetch(counts), starts[1:-1]), found
 
     def _launch(self, program: Program, kernel: str, k: int, build: np.ndarray) -> None:
@@ -188,7 +176,7 @@ class Synapses:
         for c, m in zip(self.connections, self._measured, strict=True):
             for receptor, name in zip(c.spec.receptors, ("POSITIVE", "NEGATIVE"), strict=True):
                 of = largest[c.post]
-                of[receptor] = max(of[receptor], _number(m[name]))
+                of[receptor] = max(of[receptor], number(m[name]))
         if plastic:
             plastic.note_largest(largest)
         return units(self._plan, largest)
@@ -232,14 +220,14 @@ class Synapses:
 
     def _arrange(self) -> None:
         """Divide what is stored into groups of rows: those with weights of their own first."""
-        groups: dict[tuple[Any, ...], _Group] = {}
+        groups: dict[tuple[Any, ...], RowGroup] = {}
         for k, c in enumerate(self.connections):
             if k in self.drawn:
                 continue
             weighted = not c.spec.constant
             amount = 0.0 if weighted else self._amount(c)
             key = (c.pre, weighted, amount)
-            groups.setdefault(key, _Group(c.pre, weighted, amount, [])).members.append(k)
+            groups.setdefault(key, RowGroup(c.pre, weighted, amount, [])).members.append(k)
         for group in groups.values():
             if group.weighted:
                 group.amount = self._set_units(group.members)
@@ -268,7 +256,7 @@ class Synapses:
         """Set the units of weights that are stored together; return their common factor."""
         if not self._form.deterministic:
             factor = max(
-                _above(_number(self._measured[k][sign]))
+                above(number(self._measured[k][sign]))
                 for k in members
                 for sign in ("POSITIVE", "NEGATIVE")
             )
@@ -357,7 +345,7 @@ class Synapses:
             record["first_row"], record["amount"] = group.first_row, group.amount
         return records
 
-    def _by_population(self) -> list[_Group]:
+    def _by_population(self) -> list[RowGroup]:
         return sorted(self._groups, key=lambda g: g.population)
 
     def groups_of(self, population: int) -> tuple[int, int]:
@@ -386,74 +374,3 @@ class Synapses:
         """Return the first projection of a population in `drawings`, and how many it has."""
         numbers = [self.connections[k].pre for k in self._drawn_by_population()]
         return numbers.index(population) if population in numbers else 0, numbers.count(population)
-
-    # ---- on the host
-
-    @cached_property
-    def _on_host(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return where the synapses of each source begin, their words and their weights."""
-        fetch, layout = self._device.fetch, self._layout
-        source = np.empty(self.n_synapses, np.int64)
-        stored = fetch(self.rows.weights, self.n_weighted)
-        if self._form.half:
-            stored = stored.view(np.float16).astype(np.float64)
-        kind = np.int32 if self._form.deterministic else _WEIGHTS[self._form.real]
-        weights = np.empty(self.n_synapses, kind)
-        ends = np.concatenate([[0], np.cumsum(self._lengths)])
-        for group in self._groups:
-            n = self._plan.populations[group.population].n
-            rows = slice(group.first_row, group.first_row + n)
-            begin, end = ends[rows.start], ends[rows.stop]
-            first = layout.source[group.population]
-            source[begin:end] = np.repeat(first + np.arange(n), self._lengths[rows])
-            if not group.weighted:
-                weights[begin:end] = group.amount
-            else:
-                weights[begin:end] = stored[begin:end] * (group.amount if self._form.half else 1)
-        order = np.argsort(source, kind="stable")
-        row = np.searchsorted(source[order], np.arange(layout.n_sources + 1))
-        return row, fetch(self.rows.words, self.n_synapses)[order], weights[order]
-
-    @property
-    def row(self) -> np.ndarray:
-        """Where the stored synapses of each source begin, as arrays of the host: O(synapses)."""
-        return self._on_host[0]
-
-    @property
-    def words(self) -> np.ndarray:
-        """Channels and delays of the stored synapses, source by source, on the host."""
-        return self._on_host[1]
-
-    @property
-    def weights(self) -> np.ndarray:
-        """Weights of the stored synapses on the host; in units where sums are deterministic."""
-        return self._on_host[2]
-
-
-def _by_name(measured: np.ndarray) -> list[dict[str, int]]:
-    rows = measured.reshape(-1, len(MEASURED))
-    return [dict(zip(MEASURED, map(int, row), strict=True)) for row in rows]
-
-
-def _number(ordered: int) -> float:
-    """Return the number of a word that `ns_ordered` made; 0 for none."""
-    if not ordered:
-        return 0.0
-    bits = ordered ^ (1 << 63) if ordered >> 63 else ~ordered & _NONE
-    return float(np.uint64(bits).view(np.float64))
-
-
-def _above(x: float) -> float:
-    """Return the power of two above a number."""
-    return float(2.0 ** int(np.frexp(x)[1]))
-
-
-def _short(spec: ConnectionSpec, m: dict[str, int], column: int, by_target: bool) -> DelayError:
-    pre, post = m["FIRST_SHORT"] >> 32, column
-    if by_target:
-        pre, post = post, pre
-    return short_delay_error(
-        spec, m["N_SHORT"], m["N_SYNAPSES"], _number(m["SMALLEST"]),
-        int(pre if spec.pre_ids is None else spec.pre_ids[pre]),
-        int(post if spec.post_ids is None else spec.post_ids[post]),
-    )  # fmt: skip
