@@ -6,6 +6,7 @@ same; functions whose last digit may differ (powers, logarithms) get a tolerance
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any
 
@@ -200,4 +201,4 @@ def test_kernels_compile_for_gpus(architecture: str):
         code, log = nvrtc.assembled(source, architecture, "--fmad=false", "--ptxas-options=-v")
         assert b".text.forward" in code
         assert b".text.backward" in code
-        assert "0 bytes spill stores" in log
+        assert set(re.findall(r"(\d+) bytes spill stores", log)) == {"0"}

@@ -173,9 +173,11 @@ class ModelNeuron(Neuron):
         if not self.learn:
             return {}
         model, learnt = self._lowered, set(self.learn)
+        device = getattr(self, self.learn[0]).device
         values: dict[str, Any] = {"dt": self.dt}
         for name, value in model.values.items():
-            values[name] = getattr(self, name) if name in learnt else self._tensor(value)
+            held = name in learnt
+            values[name] = getattr(self, name) if held else self._tensor(value).to(device)
         found: dict[str, torch.Tensor] = {}
         odes = {s: substitute(model.spec.odes[s], {"xi": ZERO}) for s in model.linear}
         noise = _noise_factors(model)

@@ -39,15 +39,15 @@ def propagators(
             injected[i] = _real(evaluate(by_current, values))
         if states[i] in noise:
             scales[i] = _real(evaluate(noise[states[i]], values))
-    entries = torch.broadcast_tensors(  # type: ignore[no-untyped-call]
-        *(e for row in matrix for e in row), *drive, *injected, *scales
-    )
+    found = [*(e for row in matrix for e in row), *drive, *injected, *scales]
+    device = next((e.device for e in found if e.device.type != "cpu"), zero.device)
+    entries = torch.broadcast_tensors(*(e.to(device) for e in found))  # type: ignore[no-untyped-call]
     shape = entries[0].shape
     A = torch.stack(entries[: m * m], -1).reshape(*shape, m, m)
     b, k, g = (torch.stack(entries[m * m + j * m : m * m + j * m + m], -1) for j in range(3))
-    block = torch.zeros(*shape, 2 * m, 2 * m, dtype=A.dtype)
+    block = A.new_zeros(*shape, 2 * m, 2 * m)
     block[..., :m, :m] = A * h
-    block[..., :m, m:] = torch.eye(m, dtype=A.dtype) * h
+    block[..., :m, m:] = torch.eye(m).to(A) * h
     e = torch.linalg.matrix_exp(block)
     P, integral = e[..., :m, :m], e[..., :m, m:]
     offset, kick = ((integral @ v.unsqueeze(-1)).squeeze(-1) for v in (b, k))
@@ -69,7 +69,7 @@ def _noise_scale(A: torch.Tensor, g: torch.Tensor, h: float) -> torch.Tensor:
     Van Loan (1978), IEEE Trans. Autom. Control 23:395; rows without noise stay 0.
     """
     m = A.shape[-1]
-    loan = torch.zeros(*A.shape[:-2], 2 * m, 2 * m, dtype=A.dtype)
+    loan = A.new_zeros(*A.shape[:-2], 2 * m, 2 * m)
     loan[..., :m, :m] = -A * h
     loan[..., :m, m:] = torch.diag_embed(g * g) * h
     loan[..., m:, m:] = A.transpose(-1, -2) * h
@@ -83,7 +83,7 @@ def _noise_scale(A: torch.Tensor, g: torch.Tensor, h: float) -> torch.Tensor:
         pivot = rest[..., j : j + 1]
         there = pivot > 0
         root = torch.where(there, pivot, 1.0).sqrt()
-        below = torch.arange(m) >= j
+        below = torch.arange(m, device=A.device) >= j
         columns.append(torch.where(there & below, rest / root, 0.0))
     return torch.stack(columns, -1)
 
