@@ -18,7 +18,7 @@ from neurosim.expressions.tree import (
 )
 from neurosim.units import DIMENSIONLESS, Dimension, Unit, describe
 
-_DIMENSIONLESS_ARGUMENT = ("exp", "log", "sin", "cos", "tanh", "exprel")
+_DIMENSIONLESS_ARGUMENT = ("exp", "log", "sin", "cos", "tanh", "exprel", "binomial")
 
 
 def dimension_of(expression: Expression, units: Mapping[str, Unit]) -> Dimension | None:
@@ -64,11 +64,12 @@ def _function(
     function: str, args: tuple[Expression, ...], units: Mapping[str, Unit]
 ) -> Dimension | None:
     if function in _DIMENSIONLESS_ARGUMENT:
-        inner = dimension_of(args[0], units)
-        if inner is not None and any(inner):
-            raise UnitError(
-                f"{function}() needs a number without unit, not one in {describe(inner)}"
-            )
+        for arg in args:
+            inner = dimension_of(arg, units)
+            if inner is not None and any(inner):
+                raise UnitError(
+                    f"{function}() needs a number without unit, not one in {describe(inner)}"
+                )
         return DIMENSIONLESS.dimension
     if function == "sqrt":
         inner = dimension_of(args[0], units)

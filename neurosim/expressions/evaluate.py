@@ -18,10 +18,33 @@ def exprel(x: Any) -> Any:
     return np.where(x == 0, 1.0, np.expm1(safe) / safe)
 
 
+def binomial(draw: Any, n: Any, p: Any) -> Any:
+    """Return which binomial number of n trials with probability p a uniform one stands for.
+
+    The number is found by inversion: terms of the distribution, each from the one before, are added
+    up until their sum exceeds `draw`. The rarer outcome is counted. n is a whole number from 0 to
+    1000, beyond which the first term may be 0; anything else gives NaN.
+    """
+    draw, n, p = np.broadcast_arrays(*(np.asarray(x, dtype=float) for x in (draw, n, p)))
+    rare = np.minimum(p, 1.0 - p)
+    with np.errstate(invalid="ignore"):
+        odds, below = rare / (1.0 - rare), (1.0 - rare) ** n
+        valid = (n >= 0) & (n <= 1000) & (n == np.floor(n)) & (rare >= 0)
+    term, found = below, np.zeros(draw.shape)
+    more = valid & (draw > below) & (found < n)
+    while more.any():
+        found = found + more
+        with np.errstate(invalid="ignore"):
+            term = np.where(more, term * ((n - found + 1.0) / np.maximum(found, 1.0)) * odds, term)
+        below = np.where(more, below + term, below)
+        more &= (draw > below) & (found < n)
+    return np.where(valid, np.where(p > 0.5, n - found, found), np.nan)
+
+
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "sin": np.sin, "cos": np.cos, "tanh": np.tanh,
     "abs": np.abs, "min": np.minimum, "max": np.maximum, "clip": np.clip, "where": np.where,
-    "exprel": exprel,
+    "exprel": exprel, "binomial": binomial,
 }  # fmt: skip
 _OPERATORS: dict[str, Callable[..., Any]] = {
     "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "**": np.power,

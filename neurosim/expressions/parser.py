@@ -187,4 +187,6 @@ def _call(name: str, args: list[ast.expr]) -> Expression:
     converted = tuple(_convert(a) for a in args)
     if name == "previous" and not isinstance(converted[0], Symbol):
         raise ModelError("previous() takes the name of a state.")
+    if name == "binomial":  # a function of one random number
+        converted = (Symbol("random"), *converted)
     return Call(name, converted)

@@ -231,6 +231,11 @@ class SpecBuilder:
                 raise ModelError(
                     f"{self.name}: in '{line}': xi (white noise) belongs in a line 'dx/dt = ...'."
                 )
+            if name == "random":
+                raise ModelError(
+                    f"{self.name}: in '{line}': random numbers (random, binomial) belong in the "
+                    "statements of a synapse; the noise of a neuron is xi."
+                )
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1)
                 hint = f" Did you mean '{near[0]}'?" if near else ""

@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 from plastic_pair import sent_weights
+from scipy import stats
 
 import neurosim as ns
+from neurosim.engines.cpu.kernels.functions import binomial as cpu_binomial
+from neurosim.errors import ModelError
+from neurosim.expressions.evaluate import binomial as reference_binomial
 
 M = ns.models
 
@@ -111,3 +115,54 @@ def test_quantal_engines_agree():
     assert 0 < one.mean() < 6 * 0.4
     np.testing.assert_array_equal(one, releases(rule, pre, 40, engine=ns.CPU(threads=2)))
     assert (one != releases(rule, pre, 40, seed=6)).any()
+
+
+@pytest.mark.parametrize(("n", "p"), [(1, 0.3), (7, 0.5), (20, 0.9), (400, 0.02), (1000, 0.6)])
+def test_binomial_is_the_inverse_of_its_distribution(n, p):
+    u = np.random.default_rng(1).random(3000)
+    rare = min(p, 1 - p)
+    expected = stats.binom.ppf(u, n, rare)
+    expected = n - expected if p > 0.5 else expected
+    np.testing.assert_array_equal(reference_binomial(u, n, p), expected)
+    np.testing.assert_array_equal([cpu_binomial(x, n, p) for x in u], expected)
+
+
+def test_binomial_of_nonsense_is_no_number():
+    for n, p in ((2.5, 0.5), (-1, 0.5), (3, 1.5), (3, -0.1), (1001, 0.5), (3, np.nan)):
+        assert np.isnan(cpu_binomial(0.5, n, p))
+        assert np.isnan(reference_binomial(0.5, n, p))
+    for n, p, k in ((0, 0.3, 0), (5, 0.0, 0), (5, 1.0, 5)):
+        assert cpu_binomial(0.999, n, p) == reference_binomial(0.999, n, p) == k
+
+
+class sites(M.SynapseModel):
+    n = M.param(12.0, "1")
+    p = M.param(0.35, "1")
+    on_pre = "released = binomial(n, p)"
+    transmit = "w*released"
+
+
+@pytest.mark.parametrize("p", [0.35, 0.8])
+def test_binomial_in_a_rule(p):
+    """40,000 draws against the distribution; chi squared is exceeded by chance once in 10^6."""
+    pre = 10.0 + 5.0 * np.arange(100)
+    sent = releases(sites(p=p), pre, 400)
+    np.testing.assert_array_equal(sent[:5], releases(sites(p=p), pre[:5], 400, engine="reference"))
+    counts = np.bincount(sent.astype(int).ravel(), minlength=13)
+    expected = sent.size * stats.binom.pmf(np.arange(13), 12, p)
+    usual = expected > 5
+    chi = ((counts - expected)[usual] ** 2 / expected[usual]).sum()
+    assert chi < stats.chi2.ppf(1 - 1e-6, usual.sum() - 1)
+    # draws of one synapse and of one spike are independent: means scatter as they should
+    for axis, m in ((0, 100), (1, 400)):
+        spread = sent.mean(axis=axis).std() / np.sqrt(12 * p * (1 - p) / m)
+        assert 0.7 < spread < 1.3
+
+
+def test_binomial_is_for_synapses():
+    with pytest.raises(ModelError, match=r"random numbers \(random, binomial\) belong in the stat"):
+        type("noisy", (M.NeuronModel,), {
+            "equations": "x := binomial(3, 0.5) : 1", "threshold": "x > 1", "reset": "x = 0"
+        })  # fmt: skip
+    with pytest.raises(ModelError, match=r"binomial\(\) needs a number without unit, not"):
+        type("timed", (sites,), {"on_pre": "released = binomial(t, p)"})

@@ -20,7 +20,7 @@ import numpy as np
 from numba import cfunc, types
 
 from math import cos, copysign, log, sin, sqrt, tanh
-from neurosim.engines.cpu.kernels.functions import {exp} as exp, {exprel} as exprel
+from neurosim.engines.cpu.kernels.functions import binomial, {exp} as exp, {exprel} as exprel
 from neurosim.engines.cpu.kernels.intrinsics import fetch, prefetch, store, view
 from neurosim.engines.cpu.kernels.rng import philox4, uniform
 

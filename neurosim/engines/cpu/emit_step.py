@@ -20,7 +20,7 @@ FUNCTIONS = {
     "exp": "exp", "log": "log", "sqrt": "sqrt", "sin": "sin", "cos": "cos", "tanh": "tanh",
     "abs": "abs", "min": "min", "max": "max", "clip": "min(max({0}, {1}), {2})",
     "where": "({1} if {0} else {2})", "exprel": "exprel", "**": "({0} ** {1})",
-    "not": "({0} == False)", "and": " & ", "or": " | ",
+    "binomial": "REAL(binomial({0}, {1}, {2}))", "not": "({0} == False)", "and": " & ", "or": " | ",
 }  # fmt: skip
 
 

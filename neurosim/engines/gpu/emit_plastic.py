@@ -17,7 +17,9 @@ from neurosim.lower.rule_text import RuleText
 from neurosim.models.synapse_spec import WEIGHT
 
 Lines = list[str]
-_FUNCTIONS = FUNCTIONS | {"**": "ns_power({0}, {1})"}
+_FUNCTIONS = FUNCTIONS | {
+    "**": "ns_power({0}, {1})", "binomial": "ns_binomial({0}, {1}, {2})",
+}  # fmt: skip
 #: What lines assign to without a declaration.
 _VARIABLE = re.compile(r"\s*((?:v|e|n|then)_\w+|elapsed|since|before|round) = ")
 #: Arguments of what lets one synapse catch up.

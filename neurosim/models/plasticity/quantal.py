@@ -6,35 +6,6 @@ from neurosim.models.declare import param, state
 from neurosim.models.plasticity.short_term import tsodyks2
 from neurosim.models.synapse import SynapseModel
 
-#: Most release sites of a synapse.
-MOST_SITES = 20
-
-
-def _binomial(name: str, n: str, p: str) -> str:
-    """Return statements that set `name` to a binomial number of at most `MOST_SITES` trials.
-
-    One uniform number is compared with the cumulative distribution, whose terms follow from each
-    other. With the rarer outcome counted, the smallest term is 2^-20, so single precision does.
-    """
-    lines = [
-        f"{name}_p = min({p}, 1 - {p})",
-        f"{name}_draw = random",
-        f"{name}_term = (1 - {name}_p)**({n})",
-        f"{name}_below = {name}_term",
-        f"{name}_found = where({name}_draw > {name}_below, 1, 0)",
-    ]
-    for k in range(1, MOST_SITES):
-        lines += [
-            f"{name}_term = {name}_term*({n} - {k - 1})/{k}*{name}_p/(1 - {name}_p)",
-            f"{name}_below = {name}_below + {name}_term",
-            f"{name}_found = {name}_found + where({name}_draw > {name}_below, 1, 0)",
-        ]
-    lines += [
-        f"{name}_rare = min({name}_found, {n})",
-        f"{name} = where({p} > 0.5, {n} - {name}_rare, {name}_rare)",
-    ]
-    return "\n".join(lines) + "\n"
-
 
 class quantal_stp(SynapseModel):
     """Short-term plasticity with random release of vesicles at ``n`` sites.
@@ -46,7 +17,7 @@ class quantal_stp(SynapseModel):
     ``quantal_stp_synapse``).
     """
 
-    n = param(1.0, "1", ge=1, le=MOST_SITES, doc="release sites (a whole number, at most 20)")
+    n = param(1.0, "1", ge=1, le=1000, doc="release sites (a whole number)")
     U = param(0.5, "1", ge=0, le=1, doc="release probability at rest")
     tau_rec = param(800.0, "ms", gt=0, doc="recovery from depression")
     tau_fac = param(0.0, "ms", ge=0, doc="decay of facilitation")
@@ -57,16 +28,13 @@ class quantal_stp(SynapseModel):
         du/dt = -u/tau_fac : 1
         dfired/dt = 0*fired/tau_rec : 1
     """
-    on_pre = (
-        """
+    on_pre = """
         u = where(fired < 1 and u_first >= 0, u_first, u + U*(1 - u))
         fired = 1
         refill = 1 - empty
         empty = 1
-        """
-        + _binomial("filled", "n - a", "refill")
-        + "a += filled\n"
-        + _binomial("released", "a", "u")
-        + "a -= released"
-    )
+        a += binomial(n - a, refill)
+        released = binomial(a, u)
+        a -= released
+    """
     transmit = "w*released"

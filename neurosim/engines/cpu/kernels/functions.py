@@ -108,3 +108,19 @@ def exprel32(x):
     p = p * r + _ONE_F
     safe = _ONE_F if r == x else x
     return p if r == x else (exp32(safe) - _ONE_F) / safe
+
+
+@njit(error_model="numpy")
+def binomial(draw, n, p):
+    """Return which binomial number a uniform one stands for (`expressions.evaluate.binomial`)."""
+    draw, n, p = np.float64(draw), np.float64(n), np.float64(p)
+    rare = min(p, 1.0 - p)
+    if not (n >= 0.0 and n <= 1000.0 and n == np.floor(n) and rare >= 0.0):
+        return np.nan
+    odds, term, found = rare / (1.0 - rare), (1.0 - rare) ** n, 0.0
+    below = term
+    while draw > below and found < n:
+        found += 1.0
+        term = term * ((n - found + 1.0) / found) * odds
+        below += term
+    return n - found if p > 0.5 else found
