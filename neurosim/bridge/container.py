@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from neurosim.bridge.events import EventBatch, events_of, inherit
-from neurosim.bridge.layer import Layer, State
+from neurosim.bridge.layer import Layer, State, check_sequence
 from neurosim.errors import ParameterError, unknown_name
 
 
@@ -40,7 +40,9 @@ class Sequential(Layer):
         super().__init__()
         for k, module in enumerate(modules):
             if not isinstance(module, nn.Module):
-                raise ParameterError(f"Sequential: module {k} is {module!r}, not an nn.Module.")
+                hint = " Give modules one by one: Sequential(*modules)." if isinstance(
+                    module, list | tuple) else ""  # fmt: skip
+                raise ParameterError(f"Sequential: module {k} is {module!r}, no module.{hint}")
             self.add_module(str(k), module)
 
     def forward(self, x: Any, state: State | None = None) -> tuple[Any, dict[str, Any]]:
@@ -107,6 +109,7 @@ def folded(module: nn.Module, x: torch.Tensor | EventBatch) -> torch.Tensor:
     ParameterError
         If `x` has no time and batch dimension, or the module does not fit it.
     """
+    check_sequence(module, x)
     if not isinstance(x, torch.Tensor):
         x = events_of(x).dense().reshape(tuple(x.shape))
     if x.dim() < 2:

@@ -46,10 +46,11 @@ class Graph(Layer):
 
     def __init__(self, modules: Mapping[str, nn.Module], edges: Iterable[tuple[str, str]]) -> None:
         super().__init__()
+        edges = _checked(modules, edges)
         self.nodes = nn.ModuleDict(
             {k: m if isinstance(m, Layer) else Sequential(m) for k, m in modules.items()}
         )
-        self.edges = tuple((a, b) for a, b in edges)
+        self.edges = edges
         self.sources: dict[str, list[str]] = {name: [] for name in (*self.nodes, OUTPUT)}
         for a, b in self.edges:
             for name, known in ((a, (INPUT, *self.nodes)), (b, tuple(self.sources))):
@@ -94,6 +95,11 @@ class Graph(Layer):
         ParameterError
             From a module, or if what is to be added has different shapes; the module is named.
         """
+        if state is not None and not isinstance(state, Mapping):
+            raise ParameterError(
+                f"Graph: the state is a {type(state).__name__}; a dict of the modules' states such "
+                "as the one that was returned is needed."
+            )
         given = dict(state or {})
         for key in given:
             if key not in self.nodes:
@@ -123,3 +129,23 @@ class Graph(Layer):
     def extra_repr(self) -> str:
         """Return the edges."""
         return ", ".join(f"{a} -> {b}" for a, b in self.edges)
+
+
+def _checked(modules: Any, edges: Any) -> tuple[tuple[str, str], ...]:
+    """Return the edges of a graph as pairs of names."""
+    if not isinstance(modules, Mapping):
+        raise ParameterError(
+            f"Graph: the modules are a {type(modules).__name__}; a dict of modules by name is "
+            "needed. For a chain use Sequential."
+        )
+    for name, module in modules.items():
+        if not isinstance(module, nn.Module):
+            raise ParameterError(f"Graph: {name!r} is {module!r}, no module.")
+    found = [tuple(e) if isinstance(e, tuple | list) else (e,) for e in edges]
+    for edge in found:
+        if len(edge) != 2:
+            raise ParameterError(
+                f"Graph: the edge {edge[0] if len(edge) == 1 else edge!r} is no pair of names, "
+                'such as ("input", "fc").'
+            )
+    return tuple((a, b) for a, b in found)

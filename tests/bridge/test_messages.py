@@ -51,6 +51,62 @@ MISTAKES = {
         lambda: bridge.Recurrent(bridge.LIF(beta=0.9), nn.Conv2d(2, 2, 3))(X.view(10, 4, 2, 4, 5)),
         r"Conv2d.* returns \(4, 2, 2, 3\) for spikes of \(4, 2, 4, 5\).* keep the shape",
     ),
+    "a state that was not taken off": (
+        lambda: bridge.Linear(4, 3)(bridge.LIF(beta=0.9)(X)),
+        r"Linear\(4, 3, .* not tuple\. Layers return two values: out, state = layer\(x\)",
+    ),
+    "layers in torch's container": (
+        lambda: nn.Sequential(bridge.Linear(4, 3), bridge.LIF(beta=0.9))(X),
+        r"LIF\(\): .* bridge\.Sequential passes the first one on; torch's nn\.Sequential cannot",
+    ),
+    "an array for a tensor": (
+        lambda: bridge.DelayedLinear(4, 3, 5)(X.numpy()),
+        r"DelayedLinear.* not ndarray\. Use torch\.from_numpy\(x\)",
+    ),
+    "an array for a convolution": (
+        lambda: bridge.Conv1d(4, 3, 5)(X.numpy()),
+        r"Conv1d.* not ndarray\. Use torch\.from_numpy\(x\)",
+    ),
+    "numbers of neurons that are none": (
+        lambda: bridge.Linear(4.0, 3),
+        "Linear: in_features = 4.0 must be a whole number of at least 1",
+    ),
+    "a list of modules": (
+        lambda: bridge.Sequential([nn.Linear(4, 3)]),
+        r"module 0 is .* no module\. Give modules one by one: Sequential\(\*modules\)",
+    ),
+    "a graph without names": (
+        lambda: bridge.Graph([nn.Linear(4, 3)], []),
+        "Graph: the modules are a list; a dict of modules by name is needed",
+    ),
+    "edges that are no pairs": (
+        lambda: bridge.Graph({"fc": nn.Linear(4, 3)}, ["input", "fc"]),
+        "Graph: the edge 'input' is no pair of names",
+    ),
+    "a class for a model": (
+        lambda: bridge.fit(bridge.LIF, (X, Y), epochs=1),
+        r"fit: the model is <class .*LIF'>; a module is needed \(an object, not its class\)",
+    ),
+    "one regulariser without a list": (
+        lambda: bridge.fit(net(), (X, Y), epochs=1, regularisers=0.1),
+        r"regularisers = 0\.1: a list of them is needed, such as \[RateRegulariser",
+    ),
+    "a loss that knows no time": (
+        lambda: bridge.fit(net(), (X, Y), epochs=1, loss=nn.CrossEntropyLoss()),
+        r"CrossEntropyLoss failed for the output \[T, B, C\] = \[10, 40, 2\] .*cross_entropy\(out\.mean\(0\)",
+    ),
+    "weights for a model": (
+        lambda: bridge.to_network(net().state_dict(), 1.0),
+        "to_network: the model is OrderedDict.* not a state_dict",
+    ),
+    "a shape that is none": (
+        lambda: bridge.to_network(net(), 1.0, input_shape="4"),
+        r"input_shape = '4'; the shape of one sample in one step is needed",
+    ),
+    "no sample": (
+        lambda: bridge.to_network(net(), 1.0, sample=X.numpy()),
+        r"to_network: sample has the type ndarray; a tensor \[T, B, \.\.\.\] is needed",
+    ),
     "an optimiser by name": (
         lambda: bridge.fit(net(), (X, Y), epochs=1, optimizer="adam"),
         r"optimizer = 'adam': expected .* such as torch\.optim\.SGD",

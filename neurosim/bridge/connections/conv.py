@@ -23,7 +23,7 @@ from neurosim.bridge.events import EventBatch, SpikeEvents, events_of
 from neurosim.bridge.kernels import buffers
 from neurosim.bridge.kernels import conv_sparse as kernels
 from neurosim.bridge.kernels.threads import run_blocks
-from neurosim.bridge.layer import Layer, State
+from neurosim.bridge.layer import Layer, State, check_sequence
 from neurosim.errors import ParameterError
 
 #: Density below which convolutions at events are faster than dense ones, forward and weight
@@ -146,6 +146,7 @@ class _Conv(Layer):
         ParameterError
             If the shape or the precision of the input does not fit.
         """
+        check_sequence(self, x)
         shape = tuple(int(n) for n in x.shape)
         n_space = self.weight.dim() - 2
         channels = int(self.in_channels)  # type: ignore[arg-type]

@@ -24,7 +24,7 @@ from neurosim.bridge.connections.products import autocast_type, event_linear
 from neurosim.bridge.cuda import launcher
 from neurosim.bridge.eager import eager_only
 from neurosim.bridge.events import EventBatch, SpikeEvents, concatenated, events_of
-from neurosim.bridge.layer import Layer, State
+from neurosim.bridge.layer import Layer, State, check_sequence
 from neurosim.errors import DelayError, ParameterError, unknown_name
 
 #: Density below which synapses with delays are faster at events than as shifted sums over time.
@@ -308,6 +308,7 @@ class DelayedLinear(Layer):
         ParameterError, DelayError
             If the shape or the precision of the input does not fit; if a delay is NaN.
         """
+        check_sequence(self, x)
         check_features(self, tuple(x.shape), self.in_features)
         self.clamp_()
         tail = self._start(state, int(x.shape[1]))

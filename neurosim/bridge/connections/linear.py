@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Literal
 
 import torch
@@ -12,7 +13,7 @@ from neurosim.bridge.connections.products import autocast_type, event_linear
 from neurosim.bridge.cuda import launcher
 from neurosim.bridge.eager import eager_only
 from neurosim.bridge.events import EventBatch, SpikeEvents, events_below, events_of
-from neurosim.bridge.layer import Layer, State
+from neurosim.bridge.layer import Layer, State, check_sequence
 from neurosim.errors import ParameterError
 
 #: Density below which the products at events are faster than dense ones, forward and weight
@@ -32,6 +33,13 @@ def check_sparse(layer: str, sparse: Sparse, break_even: float) -> None:
         raise ParameterError(
             f"{layer}: break_even={break_even}: must be a density between 0 and 1."
         )
+
+
+def check_sizes(layer: str, **sizes: int) -> None:
+    """Raise a ParameterError unless numbers of inputs and outputs are whole and positive."""
+    for name, n in sizes.items():
+        if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
+            raise ParameterError(f"{layer}: {name} = {n!r} must be a whole number of at least 1.")
 
 
 def events_if(x: torch.Tensor, sparse: Sparse, break_even: float) -> SpikeEvents | None:
@@ -126,6 +134,7 @@ class Linear(Layer, nn.Linear):
         dtype: torch.dtype | None = None,
     ) -> None:
         check_sparse(f"Linear({in_features}, {out_features})", sparse, break_even)
+        check_sizes("Linear", in_features=in_features, out_features=out_features)
         super().__init__(in_features, out_features, bias, device, dtype)
         self.sparse = sparse
         self.break_even = break_even
@@ -152,6 +161,7 @@ class Linear(Layer, nn.Linear):
         ParameterError
             If the shape or the precision of the input does not fit.
         """
+        check_sequence(self, x)
         check_features(self, tuple(x.shape), self.in_features)
         return self._product(x), {}
 

@@ -144,7 +144,7 @@ def to_network(
     model: nn.Module,
     dt: float,
     *,
-    input_shape: Sequence[int] | None = None,
+    input_shape: int | Sequence[int] | None = None,
     sample: torch.Tensor | None = None,
     input: str = "spikes",
 ) -> Conversion:
@@ -162,7 +162,7 @@ def to_network(
         ``forward`` torch.fx can trace (sums of branches are allowed).
     dt : float
         Step of the network [ms]; a step of the model becomes one of the network.
-    input_shape : sequence of int, optional
+    input_shape : int or sequence of int, optional
         Shape of the input without time and batch; default: that of `sample`, or of the first
         module where that tells it.
     sample : [T, B, *shape] tensor, optional
@@ -202,6 +202,11 @@ def to_network(
         raise ParameterError(f"to_network: dt = {dt:g} ms must be > 0.")
     if input not in ("spikes", "current"):
         raise ParameterError(f"to_network: input = {input!r}; choose 'spikes' or 'current'.")
+    if not isinstance(model, nn.Module):
+        raise ParameterError(
+            f"to_network: the model is {model!r:.60}; a module is needed: an object such as "
+            "LIF(beta=0.9), not its class, and not a state_dict."
+        )
     shape = _input_shape(model, input_shape, sample)
     layers = Layers()
     out = walk(layers, model, spikes_of(INPUT, shape))
@@ -231,15 +236,21 @@ def _in_order(model: nn.Module) -> Iterator[nn.Module]:
 
 
 def _input_shape(
-    model: nn.Module, given: Sequence[int] | None, sample: torch.Tensor | None
+    model: nn.Module, given: int | Sequence[int] | None, sample: torch.Tensor | None
 ) -> tuple[int, ...]:
     if given is not None:
-        return tuple(int(n) for n in given)
-    if sample is not None:
-        if sample.dim() < 3:
+        sizes = tuple(given) if isinstance(given, Sequence) else (given,)
+        if not sizes or not all(isinstance(n, int) and n > 0 for n in sizes):
             raise ParameterError(
-                f"to_network: sample has shape {list(sample.shape)}; [T, B, ...] is needed."
+                f"to_network: input_shape = {given!r}; the shape of one sample in one step is "
+                "needed, such as 700 or (2, 34, 34)."
             )
+        return sizes
+    if sample is not None:
+        dimensions = list(sample.shape) if isinstance(sample, torch.Tensor) else []
+        if len(dimensions) < 3:
+            what = f"shape {dimensions}" if dimensions else f"the type {type(sample).__name__}"
+            raise ParameterError(f"to_network: sample has {what}; a tensor [T, B, ...] is needed.")
         return tuple(sample.shape[2:])
     for module in _in_order(model):
         if isinstance(module, nn.Linear | DelayedLinear):

@@ -16,7 +16,7 @@ from neurosim.bridge.eager import eager_only
 from neurosim.bridge.events import inherit
 from neurosim.bridge.kernels.function import Fused, Tensors
 from neurosim.bridge.kernels.step import Step, loop
-from neurosim.bridge.layer import Layer, State
+from neurosim.bridge.layer import Layer, State, check_sequence
 from neurosim.bridge.neurons.running import (
     adopt_shapes,
     clear_running,
@@ -235,7 +235,8 @@ class Neuron(Layer):
         elif isinstance(x, Mapping) and x:
             given = x
         else:
-            raise ParameterError(f"{self!r}: the input must be a tensor, not {type(x).__name__}.")
+            check_sequence(self, x)
+            raise ParameterError(f"{self!r}: a batch of events cannot be the input of neurons.")
         for name in given:
             if name not in names:
                 raise unknown_name("input", name, names, repr(self))

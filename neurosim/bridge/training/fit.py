@@ -169,8 +169,7 @@ def fit(
     >>> len(history), history.layers
     (2, ['1'])
     """
-    if not isinstance(epochs, int) or epochs < 1:
-        raise ParameterError(f"epochs = {epochs!r}: a whole number of at least 1.")
+    _check(model, epochs, regularisers)
     training, held_out = _data(data, validation, batch_size=batch_size, collate=collate, seed=seed)
     stopping = EarlyStopping(patience=early_stopping) if isinstance(
         early_stopping, int) else early_stopping  # fmt: skip
@@ -205,6 +204,22 @@ def fit(
         if source is not None:
             trainer.load(source)
         return trainer.run()
+
+
+def _check(model: Any, epochs: Any, regularisers: Any) -> None:
+    if not isinstance(model, nn.Module):
+        raise ParameterError(
+            f"fit: the model is {model!r:.60}; a module is needed (an object, not its class)."
+        )
+    if not isinstance(epochs, int) or epochs < 1:
+        raise ParameterError(f"epochs = {epochs!r}: a whole number of at least 1.")
+    if not isinstance(regularisers, Sequence) or not all(
+        hasattr(r, "penalty") for r in regularisers
+    ):
+        raise ParameterError(
+            f"regularisers = {regularisers!r}: a list of them is needed, such as "
+            "[RateRegulariser(upper=0.3, strength=0.1)]."
+        )
 
 
 def _data(data: Any, validation: Any, *, seed: int | None, **options: Any) -> tuple[Any, Any]:

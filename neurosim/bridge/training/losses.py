@@ -121,7 +121,17 @@ class Loss:
 
     def __call__(self, out: Tensor, target: Tensor) -> Tensor:
         """Return the loss as a scalar (snnTorch's ``ce_rate_loss`` returns one element)."""
-        value = self.function(out, target)
+        try:
+            value = self.function(out, target)
+        except (RuntimeError, ValueError, IndexError) as error:
+            if type(error) not in (RuntimeError, ValueError, IndexError):  # such as one of memory
+                raise
+            raise ParameterError(
+                f"loss {self.name} failed for the output [T, B, C] = {list(out.shape)} and the "
+                f"target {list(target.shape)}: {error} A loss that knows no time takes "
+                "the mean of the output over it: loss=lambda out, target: "
+                "torch.nn.functional.cross_entropy(out.mean(0), target)."
+            ) from error
         if value.numel() != 1:
             raise ParameterError(
                 f"loss {self.name} returned shape {tuple(value.shape)} where one number is "
