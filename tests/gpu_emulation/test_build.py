@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from runs import few
 
 import neurosim as ns
+from neurosim.engines.gpu.device import Device
 from neurosim.engines.gpu.layout import layout_of
 from neurosim.engines.gpu.plastic import PlasticNetwork
 from neurosim.engines.gpu.source import Format, build_text
 from neurosim.engines.gpu.source_counts import SourceCounter
-from neurosim.engines.gpu.synapses import Synapses
+from neurosim.engines.gpu.synapses import Rows, Synapses
 from neurosim.errors import DelayError
 from neurosim.lower.expand import expand
 from neurosim.lower.plan import lower
@@ -94,14 +95,17 @@ def networks(draw: Any) -> ns.Network:
 
 
 def build(
-    plan: Any, device: EmulatedDevice, real: str = "double", deterministic: bool = False,
+    plan: Any, device: Device, real: str = "double", deterministic: bool = False,
     half: bool = False, procedural: Any = False,
 ) -> tuple[Synapses, Any]:  # fmt: skip
     layout = layout_of(plan, device.tile)
     form = Format(real, deterministic, False, device.tile, device.chunk, half)
     plastic = PlasticNetwork(plan, layout, np.dtype(np.float64), device)
     builder = Synapses(plan, layout, device, form, procedural, plastic)
-    return builder, builder.build()
+    rows = builder.build()
+    return builder, Rows(
+        device.fetch(rows.row), device.fetch(rows.words), device.fetch(rows.weights)
+    )
 
 
 def plan_of(net: ns.Network, seed: int = 1) -> Any:

@@ -138,3 +138,25 @@ def test_one_weight_and_no_spikes_need_no_synapses():
     trace = np.asarray(simulation.results.traces["cells"]["V_m"])
     assert trace[2].min() > -66.5
     assert simulation.counters["synaptic_events"] == 400
+
+
+def test_what_would_fit_is_told():
+    def message(rule: Any, weight: Any, **options: Any) -> str:
+        net = ns.Network()
+        cells = net.population(100, ns.models.iaf_psc_exp(), name="cells")
+        net.connect(cells, cells, rule, weight=weight)
+        with pytest.raises(NetworkSizeError) as caught:
+            build(net, device=EmulatedDevice(memory=50_000), **options)
+        return str(caught.value)
+
+    varied = ns.Normal(1.0, 0.1)
+    text = message(ns.AllToAll(), varied, precision="float32")
+    assert "10000 synapses of 8.1 bytes 0.1 MiB" in text
+    assert "GPU(weights='float16')" in text
+    assert "(GPU(procedural=True), 0.1 MiB less)" in text
+    assert "recordings" not in text[text.index("Use ") :]
+    assert "float16" not in message(ns.AllToAll(), 1.0)
+    halves = message(ns.FixedIndegree(100), varied, weights="float16")
+    assert "10000 synapses of 6.1 bytes" in halves
+    assert "float16" not in halves
+    assert "procedural" not in halves
