@@ -48,9 +48,9 @@ class EmulatedLauncher(Launcher):
 @contextmanager
 def on(launcher: Launcher) -> Iterator[Launcher]:
     """Let tensors on the CPU take the path of tensors on a GPU."""
-    before = launchers.launcher_for
-    launchers.launcher_for = lambda device: launcher
+    before = launchers.launcher_for, launchers.waits
+    launchers.launcher_for, launchers.waits = lambda device: launcher, lambda device: True
     try:
         yield launcher
     finally:
-        launchers.launcher_for = before
+        launchers.launcher_for, launchers.waits = before

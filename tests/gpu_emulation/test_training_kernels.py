@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 import sys
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import nvrtc
 import pytest
 import torch
@@ -18,8 +20,10 @@ from emulated_launcher import EmulatedLauncher, on
 import neurosim as ns
 from neurosim import bridge
 from neurosim.bridge import surrogate
+from neurosim.bridge.cuda import launcher as launchers
 from neurosim.bridge.cuda.emit import SEGMENT
 from neurosim.bridge.cuda.function import gradient_of, step_source
+from neurosim.bridge.kernels.step import loop
 from neurosim.errors import MissingPackageError
 
 N = 5
@@ -111,10 +115,17 @@ def test_neurons_equal_the_cpu_bit_for_bit(kind: str):
 
 
 @pytest.mark.parametrize("psi", SURROGATES, ids=lambda s: s.name)
-def test_surrogates_equal_those_of_the_cpu(psi: surrogate.Surrogate):
+def test_surrogates_equal_plain_pytorch(psi: surrogate.Surrogate):
     torch.manual_seed(4)
-    layer = bridge.LIF(beta=0.8, spike_grad=psi, detach_reset=False)
-    assert_alike(layer, torch.randn(20, 3, N))
+    layer = bridge.LIF(beta=0.8, spike_grad=psi, detach_reset=False).double()
+    x = torch.randn(20, 3, N, dtype=torch.float64, requires_grad=True)
+    weights = torch.randn_like(x)
+    start = {"mem": torch.zeros(3, N, dtype=torch.float64)}
+    (plain,), _ = loop(layer.step, psi, {"x": x}, layer.coefficients(), start)
+    (expected,) = torch.autograd.grad((plain * weights).sum(), x)
+    with on(EmulatedLauncher()):
+        (found,) = torch.autograd.grad((layer(x)[0] * weights).sum(), x)
+    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, *HALVES], ids=str)
@@ -188,7 +199,49 @@ def test_without_gradient_nothing_is_kept():
 def test_without_cupy_the_extra_is_named(monkeypatch: Any):
     monkeypatch.setitem(sys.modules, "cupy", None)
     with pytest.raises(MissingPackageError, match=r"training on CUDA.*neurosim\[gpu\]"):
-        bridge.cuda.launcher.launcher_for(torch.device("cuda", 0))
+        launchers.launcher_for(torch.device("cuda", 0))
+
+
+class _Place:
+    """A stand-in of CuPy's devices and streams that tells where a launch happened."""
+
+    now: list[tuple[int, ...]] = []
+
+    def __init__(self, *numbers: int) -> None:
+        self.numbers = numbers
+
+    def __enter__(self) -> None:
+        self.now.append(self.numbers)
+
+    def __exit__(self, *_: object) -> None:
+        self.now.pop()
+
+
+def test_kernels_are_launched_on_the_stream_of_torch(monkeypatch: Any):
+    compiled, launched = [], []
+
+    class Module:
+        def __init__(self, code: str, options: tuple[str, ...]) -> None:
+            compiled.append(options)
+
+        def get_function(self, name: str) -> Any:
+            return lambda *call: launched.append((name, *call, list(_Place.now)))
+
+    cuda = SimpleNamespace(Device=_Place, ExternalStream=_Place)
+    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(cuda=cuda, RawModule=Module))
+    streams = iter((77, 88))
+    monkeypatch.setattr(
+        torch.cuda, "current_stream", lambda number: SimpleNamespace(cuda_stream=next(streams))
+    )
+    launcher = launchers.CupyLauncher(1)
+    x = torch.zeros(5)
+    for _ in range(2):
+        launcher.start("source", "kernel", 300, [np.int32(3), x], each=128)
+    launcher.start("source", "kernel", 0, [x])
+    arguments = (np.int32(3), np.uint64(x.data_ptr()))
+    places = [[(1,), (stream, 1)] for stream in (77, 88)]
+    assert launched == [("kernel", (3,), (128,), arguments, place) for place in places]
+    assert compiled == [("--std=c++17", "--fmad=false")]
 
 
 @pytest.mark.skipif(nvrtc.library() is None, reason="the wheel nvidia-cuda-nvrtc is missing")

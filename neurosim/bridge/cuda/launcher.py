@@ -98,6 +98,11 @@ def _cupy_launcher(number: int) -> CupyLauncher:
     return CupyLauncher(number)
 
 
+def waits(device: torch.device) -> bool:
+    """Return whether reading a number of a device would make the host wait for it."""
+    return device.type == "cuda"
+
+
 def launcher_for(device: torch.device) -> Launcher | None:
     """Return what launches kernels for tensors of a device, or None where there are no kernels.
 
