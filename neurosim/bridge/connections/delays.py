@@ -11,11 +11,18 @@ from torch.nn import functional
 
 from neurosim.bridge.connections import windows
 from neurosim.bridge.connections.delay_products import axonal, synaptic
+from neurosim.bridge.connections.delay_values import (
+    Initial,
+    check_delays,
+    check_max_delay,
+    initial_delays,
+)
 from neurosim.bridge.connections.linear import (
     BREAK_EVEN,
     Sparse,
     check_dtype,
     check_features,
+    check_sizes,
     check_sparse,
     events_if,
     placed,
@@ -31,8 +38,6 @@ from neurosim.errors import DelayError, ParameterError, unknown_name
 #: Measured for 12,800 rows of 256 -> 256, two taps, one thread of a Zen 5 core: events 5.6 ms for
 #: each per cent, shifted sums 58 ms.
 DELAY_BREAK_EVEN = 0.1
-#: Initial delays: a name, one number, or a tensor of them.
-Initial = Literal["uniform"] | float | torch.Tensor
 
 
 class DelayedLinear(Layer):
@@ -130,11 +135,8 @@ class DelayedLinear(Layer):
         super().__init__()
         self.in_features, self.out_features = in_features, out_features
         self.max_delay, self.kind, self.window = max_delay, kind, window
-        if not isinstance(max_delay, int) or max_delay < 1:
-            raise DelayError(
-                f"DelayedLinear({in_features}, {out_features}): max_delay={max_delay!r}: must be a "
-                "whole number of steps >= 1; for connections without delay use Linear."
-            )
+        check_sizes("DelayedLinear", in_features=in_features, out_features=out_features)
+        check_max_delay(f"DelayedLinear({in_features}, {out_features})", max_delay)
         if kind not in ("synapse", "axon"):
             raise unknown_name("kind of delays", kind, ("synapse", "axon"), repr(self))
         if window not in windows.WINDOWS:
@@ -148,7 +150,8 @@ class DelayedLinear(Layer):
         self.weight = nn.Parameter(torch.empty(out_features, in_features, **made))  # type: ignore[arg-type]
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
         self.bias = nn.Parameter(torch.zeros(out_features, **made)) if bias else None  # type: ignore[arg-type]
-        initial = self._initial_delays(delay_init).to(self.weight)
+        shape = (out_features, in_features) if kind == "synapse" else (in_features,)
+        initial = initial_delays(repr(self), delay_init, shape, max_delay).to(self.weight)
         if learn_delays:
             self.delay = nn.Parameter(initial)
         else:
@@ -160,35 +163,6 @@ class DelayedLinear(Layer):
         self._known_sigma: tuple[torch.Tensor, int, float] | None = None
         if stateful:
             self.register_buffer("running_tail", torch.zeros(0, **made))  # type: ignore[arg-type]
-
-    def _initial_delays(self, given: Initial) -> torch.Tensor:
-        shape: tuple[int, ...] = (self.in_features,)
-        if self.kind == "synapse":
-            shape = (self.out_features, *shape)
-        if isinstance(given, str):
-            if given != "uniform":
-                raise unknown_name("initial delay", given, ("uniform",), repr(self))
-            return torch.rand(shape) * self.max_delay
-        delay = torch.as_tensor(given).detach().to(torch.get_default_dtype())
-        if delay.ndim and delay.shape != shape:
-            raise DelayError(
-                f"{self!r}: delay_init has shape {list(delay.shape)}; it must be one number or "
-                f"have shape {list(shape)}."
-            )
-        self._check_delays(delay)
-        return delay.expand(shape).clone()
-
-    def _check_delays(self, delay: torch.Tensor) -> None:
-        allowed = f"it must be between 0 and max_delay = {self.max_delay} steps"
-        if torch.isnan(delay).any():
-            raise DelayError(f"{self!r}: a delay is NaN; {allowed}.")
-        wrong = (delay < 0) | (delay > self.max_delay)
-        if wrong.any():
-            raise DelayError(
-                f"{self!r}: {int(wrong.sum())} of {delay.numel()} delays are out of range, the "
-                f"first is {float(delay[wrong].reshape(-1)[0]):g}; {allowed}. Raise max_delay or "
-                "change the delays."
-            )
 
     @torch.no_grad()
     def clamp_(self) -> None:
@@ -405,7 +379,7 @@ class DelayedLinear(Layer):
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *arguments: Any) -> None:
         if f"{prefix}delay" in state_dict:
-            self._check_delays(state_dict[f"{prefix}delay"])
+            check_delays(repr(self), state_dict[f"{prefix}delay"], self.max_delay)
         saved = state_dict.get(f"{prefix}running_tail")
         if self.stateful and saved is not None:  # may have any batch size
             self.running_tail = torch.empty_like(saved)
