@@ -4,10 +4,10 @@
 //
 //   update, send | drive of the next step, sample | deliver
 //
-// Between the halves a block touches its own memory only. The list of a step, sent[t & 1], is
-// written before the barrier of step t and was last read in step t - 2, which all blocks ended
-// before the barrier of step t - 1. Its length n_sent[t % 3] was last read in step t - 3; it is set
-// to zero in step t - 1, before the barrier of that step.
+// Between the halves a block touches its own memory only. The list of step k of a launch, sent[k & 1],
+// is written before the barrier of step k and was last read in step k - 2, which all blocks ended
+// before the barrier of step k - 1. Its length n_sent[k % 3] was last read in step k - 3; it is set to
+// zero in step k - 1, before the barrier of that step.
 
 // What a synapse adds for each spike, in units of what the spike carries.
 __device__ __forceinline__ ns_amount ns_weight_at(const Owner& own, const ns_owned* table,
@@ -24,11 +24,17 @@ __device__ __forceinline__ ns_amount ns_weight_at(const Owner& own, const ns_own
 }
 
 #if NS_DETERMINISTIC
-__device__ __forceinline__ unsigned ns_payload(int count, float) { return (unsigned)count; }
+__device__ __forceinline__ unsigned ns_payload(const Owner&, int count, int) {
+  return (unsigned)count;
+}
 __device__ __forceinline__ ns_amount ns_carried(unsigned payload) { return (int)payload; }
 #else
-__device__ __forceinline__ unsigned ns_payload(int count, float factor) {
-  return (unsigned)__float_as_int((float)count * factor);
+__device__ __forceinline__ unsigned ns_payload(const Owner& own, int count, int population) {
+#if NS_FORM == NS_HALVES
+  return (unsigned)__float_as_int((float)count * own.factors[population]);
+#else
+  return (unsigned)__float_as_int((float)count);
+#endif
 }
 __device__ __forceinline__ ns_amount ns_carried(unsigned payload) {
   return (ns_amount)__int_as_float((int)payload);
@@ -36,15 +42,14 @@ __device__ __forceinline__ ns_amount ns_carried(unsigned payload) {
 #endif
 
 // Spikes of all owners into the ring of this one: 1 << group_bits threads take a spike at a time.
-__device__ __forceinline__ void ns_owner_deliver(const Net& net, const Owner& own, long long t,
-                                                 const Turn& turn, ns_amount* ring,
-                                                 const ns_owned* table) {
-  const unsigned n = own.n_sent[t % 3];
-  const unsigned long long* list = own.sent + (t & 1) * own.n_sources;
+__device__ __forceinline__ void ns_owner_deliver(const Owner& own, int k, const Turn& turn,
+                                                 ns_amount* ring, const ns_owned* table) {
+  const unsigned n = own.n_sent[k % 3];
+  const unsigned long long* list = own.sent + (k & 1) * own.n_sources;
   const int width = 1 << own.group_bits, lane = threadIdx.x & (width - 1);
   const unsigned step = blockDim.x >> own.group_bits;
-  for (unsigned k = threadIdx.x >> own.group_bits; k < n; k += step) {
-    const unsigned long long spike = list[k];
+  for (unsigned place = threadIdx.x >> own.group_bits; place < n; place += step) {
+    const unsigned long long spike = list[place];
     const ns_segment* segment = own.segments + (spike & 0xffffffffu) * (gridDim.x + 1) + blockIdx.x;
     const ns_amount carried = ns_carried((unsigned)(spike >> 32));
     const ns_segment end = segment[1];
@@ -117,14 +122,17 @@ __device__ __forceinline__ void ns_owner_sample(const Net& net, const Owner& own
   }
 }
 
-__device__ __forceinline__ void ns_owner_send(const Net& net, const Owner& own, long long t,
-                                              const Population& p, long long source, int count,
-                                              int population, bool has_targets) {
-  if (has_targets) {
-    const unsigned place = atomicAdd(own.n_sent + t % 3, 1u);
-    own.sent[(t & 1) * own.n_sources + place] =
-        (unsigned long long)ns_payload(count, own.factors[population]) << 32 |
-        (unsigned long long)source;
+// What thread i of a population sends at step t, the k-th of the launch.
+__device__ __forceinline__ void ns_owner_send(const Net& net, const Owner& own, long long t, int k,
+                                              const Population& p, int population, long long i,
+                                              int count, unsigned degree) {
+  const long long source = p.source + i;
+  atomicAdd(net.n_spikes, (unsigned long long)count);
+  if (degree) {
+    atomicAdd(net.n_events, (unsigned long long)degree * (unsigned long long)count);
+    const unsigned place = atomicAdd(own.n_sent + k % 3, 1u);
+    own.sent[(k & 1) * own.n_sources + place] =
+        (unsigned long long)ns_payload(own, count, population) << 32 | (unsigned long long)source;
   }
   if (p.recorded) {
     uint32_t* record = net.records + 3 * atomicAdd(net.n_records, 1ull);
@@ -211,18 +219,14 @@ run(const Net net, const Owner own, int n_steps) {
   for (int k = 1; k <= n_steps; k++) {
     const long long t = start + k;
     const int count = live ? ns_step(net, p, cell, i, t) : 0;
-    if (count) {
-      ns_owner_send(net, own, t, p, p.source + i, count, population, degree > 0);
-      atomicAdd(net.n_spikes, (unsigned long long)count);
-      atomicAdd(net.n_events, (unsigned long long)degree * (unsigned long long)count);
-    }
-    if (blockIdx.x == 0 && thread == 0) own.n_sent[(t + 1) % 3] = 0;
+    if (count) ns_owner_send(net, own, t, k, p, population, i, count, degree);
+    if (blockIdx.x == 0 && thread == 0) own.n_sent[(k + 1) % 3] = 0;
     ns_advance(cell.turn);
     const unsigned arrived = NS_GRID_ARRIVE();
     if (k < n_steps) ns_owner_drive(net, own, t + 1, cell.turn, ring);
     if (live && net.n_samples) ns_owner_sample(net, own, t, cell, p, population, n_states, i);
     NS_GRID_WAIT(arrived);
-    ns_owner_deliver(net, own, t, cell.turn, ring, table);
+    ns_owner_deliver(own, k, cell.turn, ring, table);
 #if !NS_PLANT_RACE  // the tests leave this barrier out, to see that the race is found
     __syncthreads();
 #endif
