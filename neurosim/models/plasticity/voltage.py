@@ -16,8 +16,11 @@ class clopath(SynapseModel):
     (Clopath et al. 2010, Nat. Neurosci. 13:344, equations 1 to 4; NEST's ``clopath_synapse``,
     where all but ``tau_x`` and the bounds belongs to the target neuron).
 
-    NEST reads both filters 5 ms late (its ``delay_u_bars``), here they are read as they are;
-    depression sees them as late as the dendritic part of the delay says.
+    NEST reads u_bar_plus and u_bar_minus late by its ``delay_u_bars``, 5 ms by default, about the
+    width of a spike. Here they are read as they are (depression sees them as late as the dendritic
+    part of the delay says), which is NEST with ``delay_u_bars`` 0: engines keep potentials of
+    targets for as long as delays take, and no longer. With a target whose states of these names are
+    5 ms late themselves, weights equal those of NEST's default to 1e-10.
 
     The target needs the states ``V_m``, ``u_bar_plus``, ``u_bar_minus`` and ``u_bar_bar``:
     `aeif_psc_delta_clopath`, `hh_psc_alpha_clopath`, or a model of your own.
