@@ -165,6 +165,47 @@ def test_random_networks_equal_reference(
     all_same(expected, run_all(net, record, engine, times))
 
 
+class often(drifting):
+    """Without states of the target, so that it may spike several times within a step."""
+
+    on_pre = "c -= A*y; x += 1; hits += where(random < 0.5, 1, 0); w += 0.1*(random + hits/50)"
+    on_post = "c += A*x*(1 + z); y += 1; z += 0.5; w -= 0.2*random"
+
+
+def test_several_spikes_within_a_step() -> None:
+    net = ns.Network()
+    cells = net.population(3, M.aeif_cond_exp(t_ref=0.0, I_e=ns.Uniform(2e4, 3e4)), name="cells")
+    source = net.population(4, M.poisson(rate=900.0), name="source")
+    net.connect(source, cells, weight=ns.Uniform(10, 40), delay=ns.Uniform(1, 5), synapse=often(),
+                name="plastic")  # fmt: skip
+    runs, record = [], [ns.Spikes(cells), ns.Spikes(source)]
+    for engine in ("reference", Emulated(seed=1)):
+        sim = ns.Simulation(net, dt=1.0, seed=3, record=record, engine=engine)
+        sim.run(20.0)
+        spikes = {k: (s.times, s.ids) for k, s in sim.results.spikes.items()}
+        runs.append((spikes, sim.weights("plastic")))
+    same(*runs, exact=False)
+    for times, ids in runs[0][0].values():
+        assert np.unique([times, ids], axis=1, return_counts=True)[1].max() > 3
+
+
+def test_spikes_that_wait_on_axons() -> None:
+    net, _ = plastic_network(SUPPORTED["stdp"])
+    exc = net.populations["exc"]
+    rule = M.stdp(lambda_=0.1, Wmax=90.0)
+    net.connect(exc, exc, ns.FixedIndegree(4), weight=30.0, delay=3.0, synapse=rule, axonal=0.9,
+                name="late")  # fmt: skip
+    runs = []
+    for engine in ("reference", Emulated(seed=1)):
+        sim = ns.Simulation(net, seed=3, record=[ns.Spikes(exc)], engine=engine)
+        sim.run(40.0)
+        spikes = {k: (s.times, s.ids) for k, s in sim.results.spikes.items()}
+        runs.append((spikes, sim.weights("late")))
+    same(*runs, exact=False)
+    assert (runs[1][1].delay == 3.0).all()
+    assert np.ptp(runs[1][1].weight) > 1.0
+
+
 def test_deterministic_sums_are_the_same_in_every_order(reference: Run) -> None:
     net, record = all_rules()
     first = run_all(net, record, Emulated(deterministic=True))
@@ -323,21 +364,26 @@ print("finished")
 
 
 def run_sanitized(sanitizer: str) -> None:
-    """Run plastic synapses of several rules with sanitized kernels, sweeps among them."""
+    """Run plastic synapses of several rules with sanitized kernels, with a sweep in most steps."""
     net, record = plastic_network(drifting())
     exc, inh = (net.populations[p] for p in ("exc", "inh"))
     net.connect(exc, inh, weight=5.0, synapse=M.stdp(Wmax=20.0), delay=0.5)
-    fast = net.population(20, M.iaf_psc_delta(t_ref=0.1, I_e=60000.0), name="fast")
-    net.connect(exc[:3], fast, weight=5.0, synapse=M.stdp(Wmax=20.0), delay=0.2)
+    net.poisson_input(exc, rate=2000.0, n=1, weight=2000.0)
+    fast_model = M.iaf_psc_delta(t_ref=0.1, I_e=ns.Uniform(2e4, 6e4))  # 2 to 4 steps apart
+    fast = net.population(20, fast_model, name="fast")
+    net.connect(exc, fast, weight=0.1, synapse=M.stdp(Wmax=20.0), delay=0.2)
     plan = ns.Simulation(net, seed=3, record=record, engine="reference").plan
     device = EmulatedDevice(7, sanitizer=sanitizer, blocks=2)
-    runner = GpuRunner(plan, GPU(precision="float64"), device)
-    while runner.time < 7.99:
-        runner.advance(8.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("neurosim.engines.gpu.plastic.PlasticProjection._room", lambda self: (64, 2))
+        runner = GpuRunner(plan, GPU(precision="float64"), device)
+    while runner.time < 5.99:
+        runner._chunk = 1 if runner.time < 4 else 100  # the last step of a launch sweeps as well
+        runner.advance(6.0)
     runner.edges("plastic")
     runner.restore(runner.state())
-    assert runner._network.plastic._words[4] == 80
-    assert runner.counters()["spikes"] > 100
+    assert runner._network.plastic._words[4] == 60
+    assert runner.counters()["spikes"] > 500
 
 
 @pytest.mark.parametrize("sanitizer", ["address", "thread"])
