@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from neurosim.engines.base import Runner
-from neurosim.io.spike_writer import SpikeWriter
 from neurosim.lower.connectivity import count_estimate
 from neurosim.lower.continuous import ContinuousPlan
 from neurosim.lower.memory import require_memory
 from neurosim.lower.plan import Plan
 from neurosim.network import Network, Spikes
 from neurosim.results import Results, SpikeTrains, Traces, WeightTraces
+
+if TYPE_CHECKING:
+    from neurosim.io.spike_writer import SpikeWriter
 
 
 class Recorder:
@@ -82,6 +84,8 @@ class Recorder:
                 self.states[k].append(values)
 
     def _writer(self, p: int) -> SpikeWriter:
+        from neurosim.io.spike_writer import SpikeWriter
+
         path = self._records[p].to
         assert path is not None
         if path not in self._writers:

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import matrix_balance, solve_continuous_lyapunov
 
+from neurosim.lower.expm import expm
+
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
@@ -103,24 +105,10 @@ def _pattern(A: F64) -> NDArray[np.bool_]:
     return reach
 
 
-def _small(A: F64) -> F64:
-    """Return exp(A) of matrices whose norm is at most 1/16, by the Taylor polynomial.
-
-    Products of stacked small matrices are far quicker here than `scipy.linalg.expm`, which calls
-    LAPACK for each of them.
-    """
-    total = np.eye(A.shape[-1]) + A
-    term = A
-    for k in range(2, 12):
-        term = term @ A / k
-        total = total + term
-    return total
-
-
 def _powers(A: F64, unit: F64) -> F64:
     n_groups, m = A.shape[:2]
     powers = np.zeros((n_groups, LEVELS, BASE, m, m))
-    one = _small(A * unit[:, None, None])
+    one = expm(A * unit[:, None, None])
     for level in range(LEVELS):
         powers[:, level, 0] = np.eye(m)
         powers[:, level, 1] = one
@@ -163,7 +151,7 @@ def _bounds(A: F64, c: F64, unit: F64, U: F64) -> tuple[F64, F64]:
     octaves = int(np.ceil(np.log2(40.0 * (slowest / unit).max()))) + 5
     start = unit / 32.0
     eighths = 1.0 + np.arange(_PER_OCTAVE + 1) / _PER_OCTAVE
-    steps = _small(A[:, None] * (start[:, None] * eighths)[..., None, None])
+    steps = expm(A[:, None] * (start[:, None] * eighths)[..., None, None])
     curvature = np.abs(_times(_times(c, A), A))
     sup, inf = c.copy(), c.copy()  # at t = 0
     width = start.copy()

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import expm
 
 from neurosim.expressions import Expression, affine, differentiate, evaluate
+from neurosim.lower.expm import expm
 
 Coefficient = Any  # float, or float64 array of shape (n,)
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import expm
 
 from neurosim.expressions import Expression, affine, evaluate, symbols
 from neurosim.expressions.tree import Operation, subtract, uses
+from neurosim.lower.expm import expm
 from neurosim.lower.model import INJECTED, LoweredModel
 from neurosim.lower.propagator import Coefficient, uniform
 
