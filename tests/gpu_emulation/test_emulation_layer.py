@@ -60,6 +60,21 @@ extern "C" __global__ void ring(int* x, int n_rounds) {  // all blocks meet betw
     NS_GRID_SYNC();
   }
 }
+extern "C" __global__ void halves(int* x, int n_rounds, int planted) {
+  NS_DYNAMIC_SHARED(shared);
+  int* own = (int*)shared;
+  const int n = gridDim.x * blockDim.x, i = blockIdx.x * blockDim.x + threadIdx.x;
+  own[threadIdx.x] = 0;
+  for (int round = 1; round <= n_rounds; round++) {
+    x[round % 2 * n + i] = round;
+    const unsigned arrived = NS_GRID_ARRIVE();
+    own[threadIdx.x] += round;  // what no other block looks at
+    if (planted) x[round % 2 * n + i] = round;
+    NS_GRID_WAIT(arrived);
+    own[threadIdx.x] += x[round % 2 * n + (i + blockDim.x) % n];  // of the next block
+  }
+  x[i] = own[threadIdx.x];
+}
 extern "C" __global__ void order(int* place, int* counter) {
   place[blockIdx.x * blockDim.x + threadIdx.x] = atomicAdd(counter, 1);
 }
@@ -83,9 +98,11 @@ def pointer(array: np.ndarray) -> np.uint64:
     return np.uint64(array.ctypes.data)
 
 
-def launch(name: str, blocks: int, threads: int, *arguments, seed: int = 0, **options) -> None:
+def launch(
+    name: str, blocks: int, threads: int, *arguments, seed: int = 0, shared: int = 0, **options
+) -> None:
     values = [pointer(a) if isinstance(a, np.ndarray) else np.int32(a) for a in arguments]
-    program(seed).launch(name, Grid(blocks, threads, 32), values, **options)
+    program(seed).launch(name, Grid(blocks, threads, 32, shared), values, **options)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -134,6 +151,27 @@ def test_all_blocks_meet_in_a_cooperative_launch(seed):
     x = np.zeros(2 * 120, np.int32)
     launch("ring", 3, 40, x, 10, seed=seed, cooperative=True)
     np.testing.assert_array_equal(x[:120], 10)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_blocks_meet_in_two_halves(seed):
+    x = np.zeros(2 * 120, np.int32)
+    launch("halves", 3, 40, x, 9, 0, seed=seed, shared=160, cooperative=True)
+    np.testing.assert_array_equal(x[:120], 2 * 45)
+
+
+def run_halves() -> None:
+    """Run `halves` with what does not belong between them, for the race detector."""
+    library, x = compiled(_KERNELS, sanitizer="thread"), np.zeros(2 * 64, np.int32)
+    values = [pointer(x), np.int32(3), np.int32(1)]
+    made = EmulatedProgram(library, EmulatedDevice(3))
+    made.launch("halves", Grid(2, 32, 32, 128), values, cooperative=True)
+
+
+def test_what_another_block_reads_may_not_be_written_between_the_halves():
+    done = python("from test_emulation_layer import run_halves; run_halves()", "thread")
+    assert "ThreadSanitizer: data race" in done.stderr
+    assert done.returncode == 66
 
 
 def test_seeds_change_the_order_of_threads_and_blocks():

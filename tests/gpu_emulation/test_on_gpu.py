@@ -67,6 +67,24 @@ def test_plastic_networks_equal_reference():
     all_same(run_all(net, record, GPU(precision="float64")), expected)
 
 
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_owners_equal_the_emulated_ring_to_the_last_bit(precision):
+    options = {"precision": precision, "deterministic": True}
+    found = simulated(_DESCRIPTION, GPU(variant="owner", **options))
+    assert_identical(found, simulated(_DESCRIPTION, Emulated(**options)))
+
+
+def test_every_model_with_an_owner_stays_near_the_emulator():
+    models = {name: m() for name, m in built_in().items()}
+    found = run(models, GPU(precision="float64", variant="owner"), 20.0)
+    expected = traces(run(models, Emulated(), 20.0))
+    values = traces(found)
+    assert sum(
+        np.allclose(values[name], trace, rtol=1e-6, atol=1e-6 * np.abs(trace).max())
+        for name, trace in expected.items()
+    ) > 0.95 * len(values)
+
+
 def test_double_precision_equals_reference():
     found = simulated(_DESCRIPTION, GPU(precision="float64"))
     assert_same_trains(found, simulated(_DESCRIPTION, "reference"))
