@@ -38,8 +38,9 @@ class GPU(Engine):
         ``ring`` keeps states and input to come in global memory, for networks of any size.
         ``owner`` gives every block its own neurons, whose states stay in registers and whose input
         to come stays in shared memory: for networks that fit (some 100,000 neurons, static
-        synapses), in cooperative launches. Results are the same. Which is faster has not been
-        measured yet; until it is, ``auto`` means ``ring``.
+        synapses), in cooperative launches. A synapse takes 4 bytes where every projection has one
+        weight or `weights` is ``float16``, else 8 (12 in double precision). Results are the same.
+        Which is faster has not been measured yet; until it is, ``auto`` means ``ring``.
 
     weights : {"auto", "float16"}
         ``float16`` stores the weights that differ from synapse to synapse in half precision
