@@ -43,21 +43,18 @@ def test_marks_of_neurons_are_their_spikes(n_steps, n_samples, n, bias, seed):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_any_precision_is_marked(dtype):
+    assert_true(bridge.LIF(70, beta=0.5)(drive(6, 9, 70).to(dtype))[0])
+
+
 @pytest.mark.parametrize(
-    "layer",
-    [
-        bridge.LIF(70, beta=0.8, reset_delay=False, learn_beta=True),
-        bridge.CubaLIF(70, alpha=0.5, beta=0.8, reset="zero"),
-        bridge.ALIF(70, beta=0.8, rho=0.9),
-        bridge.Recurrent(bridge.LIF(70, beta=0.8), nn.Linear(70, 70)),
-        bridge.Recurrent(bridge.LIF(70, beta=0.8), torch.full((70,), -0.5)),
-        bridge.Recurrent(bridge.LIF(70, beta=0.8), bridge.DelayedLinear(70, 70, 4)),
-    ],
-    ids=lambda layer: repr(layer)[:40],
+    "connection",
+    [nn.Linear(70, 70), torch.full((70,), -0.5), bridge.DelayedLinear(70, 70, 4)],
+    ids=["all to all", "each to itself", "delayed"],
 )
-def test_all_fused_neurons_mark(layer, dtype):
-    x = drive(6, 9, 70).to(dtype)
-    assert_true(layer(x)[0])
+def test_recurrent_neurons_mark(connection):
+    layer = bridge.Recurrent(bridge.LIF(70, beta=0.5), connection)
+    assert_true(layer(drive(6, 9, 70))[0])
 
 
 def test_the_trailing_shape_is_a_row():
