@@ -9,7 +9,8 @@ __device__ __forceinline__ REAL ns_power(REAL x, REAL y) {
 // Which binomial number a uniform one stands for, by inversion (expressions/evaluate.py).
 __device__ inline REAL ns_binomial(double draw, double n, double p) {
   const double rare = p < 1.0 - p ? p : 1.0 - p;
-  if (!(n >= 0.0 && n <= 1000.0 && n == floor(n) && rare >= 0.0)) return (REAL)NAN;
+  if (!(n >= 0.0 && n <= 1000.0 && n == floor(n) && rare >= 0.0))
+    return (REAL)(NS_INFINITY - NS_INFINITY);
   const double odds = rare / (1.0 - rare);
   double term = pow(1.0 - rare, n), found = 0.0, below = term;
   while (draw > below && found < n) {
