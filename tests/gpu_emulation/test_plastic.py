@@ -146,7 +146,7 @@ def test_every_rule_equals_reference(reference: Run) -> None:
             assert np.abs(reference[1][name].weight - before).max() > 0.2, name
 
 
-@few(4)
+@few(3)
 @given(
     longest=st.sampled_from([0.3, 1.0, 12.0]),
     inhibitory=st.booleans(),
@@ -181,7 +181,7 @@ def test_several_spikes_within_a_step() -> None:
     runs, record = [], [ns.Spikes(cells), ns.Spikes(source)]
     for engine in ("reference", Emulated(seed=1)):
         sim = ns.Simulation(net, dt=1.0, seed=3, record=record, engine=engine)
-        sim.run(20.0)
+        sim.run(8.0)
         spikes = {k: (s.times, s.ids) for k, s in sim.results.spikes.items()}
         runs.append((spikes, sim.weights("plastic")))
     same(*runs, exact=False)
