@@ -122,6 +122,8 @@ class Recorder:
         for k, values in recorded.get("weights", {}).items():
             self.weights[k] = [values]
         if time > 0:
+            from neurosim.io.spike_writer import SpikeWriter
+
             for path in {r.to for r in self._records.values() if r.to is not None}:
                 self._writers[path] = SpikeWriter.resume(path, time)
 

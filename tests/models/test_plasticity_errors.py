@@ -144,8 +144,8 @@ def test_values():
         M.stdp(tau_plus=-1.0)
     with pytest.raises(ParameterError, match=r"p_transmit = 1\.5 1: must be <= 1"):
         M.bernoulli_synapse(p_transmit=1.5)
-    with pytest.raises(ParameterError, match="n = 21 1: must be <= 20"):
-        M.quantal_stp(n=21)
+    with pytest.raises(ParameterError, match=r"n = 1001 1: must be <= 1000"):
+        M.quantal_stp(n=1001)
     with pytest.raises(ParameterError, match="initial c = 'a'"):
         M.stdp_dopamine(c="a")
 
