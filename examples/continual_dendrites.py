@@ -48,7 +48,9 @@ def connection(n_in: int, n_out: int, input_density: float) -> Sparse:
 def network(kind: str, hidden: int, n_segments: int) -> Sequential:
     """Return one of the models of the comparison."""
     parts: list[nn.Module] = []
-    for n_in, active in ((784, 1.0), (hidden, WINNERS)):
+    # what the first weights reckon with: the units that winners leave active, or all of them
+    active_units = 1.0 if kind == "dendrites" else WINNERS
+    for n_in, active in ((784, 1.0), (hidden, active_units)):
         if kind == "mlp":
             parts += [nn.Linear(n_in, hidden), nn.ReLU()]
         elif kind == "winners":
@@ -62,7 +64,7 @@ def network(kind: str, hidden: int, n_segments: int) -> Sequential:
                 "dendrites": [nn.ReLU()],
                 "spiking": [KWinners(WINNERS), LIF(beta=0.5)],
             }[kind]
-    head = nn.Linear(hidden, 10) if kind == "mlp" else connection(hidden, 10, WINNERS)
+    head = nn.Linear(hidden, 10) if kind == "mlp" else connection(hidden, 10, active_units)
     return Sequential(*parts, head)
 
 
