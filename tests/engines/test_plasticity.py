@@ -304,9 +304,11 @@ def test_long_rows_with_few_and_many_events(name: str, fastest: float) -> None:
     net.connect(source, cells, ns.AllToAll(), name="plastic", synapse=RULES[name],
                 weight=ns.Uniform(20.0, 50.0), delay=ns.Uniform(0.3, 4.0))  # fmt: skip
     reference = run(net, [ns.Spikes(cells)], "reference", (160.0, 100.0))
-    for threads in (1, 2):
-        found = run(net, [ns.Spikes(cells)], ns.CPU(threads=threads), (160.0, 100.0))
-        same(reference, found, exact=False)
+    one, two = (run(net, [ns.Spikes(cells)], ns.CPU(threads=n), (160.0, 100.0)) for n in (1, 2))
+    same(reference, one, exact=False)
+    same(one, two, exact=True)
+    whole = run(net, [ns.Spikes(cells)], ns.CPU(threads=2), (260.0,))
+    same(one, whole, exact=True)
     single = run(net, [ns.Spikes(cells)], ns.CPU(precision="float32"), (160.0, 100.0))[1].weight
     assert np.median(np.abs(single - reference[1].weight)) < 1e-3
     assert np.ptp(reference[1].weight) > 20.0

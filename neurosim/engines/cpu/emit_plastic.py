@@ -53,21 +53,23 @@ class PlasticityEmitter(RowEmitter):
 
     def _rows(self, body: Lines, after: Lines) -> Lines:
         """Return a loop over all synapses."""
+        return self._sources(["for k in range(first, last):", *indent(body)], after)
+
+    def _sources(self, row: Lines, after: Lines) -> Lines:
+        """Return a loop over all sources."""
         return [
             f"for source in range(X[{L.X_SOURCES}]):",
             "    first, last = pointers[source], pointers[source + 1]",
             "    past = np.int64(fetch(lasts, source))",
             f"    done = max(past, X[{L.X_DONE}])",
             *[f"    then_{t.name}_v = fetch(then_{t.name}, source)" for t in self.pre],
-            "    for k in range(first, last):",
-            *indent(body, 2),
+            *indent(row),
             *after,
             "return 0",
         ]
 
     def sweep(self) -> Lines:
         """Return the kernel that lets all synapses catch up: int64 f(table, _, step)."""
-        body = [*self._open_synapse(), *self._catch_up("step"), *self._close_synapse()]
         after = [
             f"X[{L.X_DONE}] = step",
             f"X[{L.X_NEED}] = 0",
@@ -87,8 +89,13 @@ class PlasticityEmitter(RowEmitter):
                 "    m -= 1",
                 f"X[{L.X_M_SWEPT}] = m",
             ]
-        return self.function("UPDATE", "sweep(table, source, step)",
-                              [*self._open_table(), *self._rows(body, after)])  # fmt: skip
+        if self.in_passes:
+            row = self.passes(self.keep_weights())
+            rows = [*self.open_work(), *self._sources(row, after)]
+        else:
+            body = [*self._open_synapse(), *self._catch_up("step"), *self._close_synapse()]
+            rows = self._rows(body, after)
+        return self.function("UPDATE", "sweep(table, source, step)", [*self._open_table(), *rows])
 
     def read(self, name: str) -> Lines:
         """Return the kernel that writes what a state (or `w`) is: int64 f(table, out, step)."""

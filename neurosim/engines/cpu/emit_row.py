@@ -76,7 +76,10 @@ class RowEmitter(SynapseEmitter):
                 "pre_round = np.int64(fetch(rounds, source)) + 1 if past == step else 0",
                 "store(rounds, source, np.int32(pre_round))",
             ]
-        row = self._in_passes() if self.in_passes else self._one_by_one()
+        if self.in_passes:
+            row = [*self.open_work(), *self.passes(self._spikes())]
+        else:
+            row = self._one_by_one()
         lines += [*head, "now = step", *own, *renamed, *row]
         lines += [
             f"store(then_{t.name}, source, n_{last[t.name].replace('@', '_')})" for t in self.pre
@@ -137,9 +140,9 @@ class RowEmitter(SynapseEmitter):
 
     # ---- in passes
 
-    def _in_passes(self) -> Lines:
+    def passes(self, end: Lines) -> Lines:
+        """Return what takes the synapses of a row to `step`; then comes `end`, for each piece."""
         return [
-            *self._open_work(),
             "begin = first",
             "while begin < last:",
             *indent([
@@ -152,7 +155,7 @@ class RowEmitter(SynapseEmitter):
                 "end = k",
                 *self._traces_at_events(),
                 *self._events_in_order(),
-                *self._spikes(),
+                *end,
                 "begin = end",
             ]),
         ]  # fmt: skip
@@ -168,7 +171,8 @@ class RowEmitter(SynapseEmitter):
         events = ["which", "after", "apart", *(f"event_{t.name}" for _, t in self._event_traces())]
         return synapses, events
 
-    def _open_work(self) -> Lines:
+    def open_work(self) -> Lines:
+        """Return the lines that open what the passes hand on."""
         synapses, events = self._handed_on()
         whole = ("since", "which", "after", "apart")
         lines = [*self._open_recent(), f"room = {_EVENTS} + capacity"]
@@ -306,6 +310,13 @@ class RowEmitter(SynapseEmitter):
             *self._close_synapse(),
         ]  # fmt: skip
         return ["now = step", "for j in range(end - begin):", *indent(body)]
+
+    def keep_weights(self) -> Lines:
+        """Return the end of a piece without a spike of the source."""
+        weight = "fetch(weight_, j)"
+        if self.signed:
+            weight = f"REAL(copysign({weight}, fetch(weights, begin + j)))"
+        return ["for j in range(end - begin):", f"    store(weights, begin + j, {weight})"]
 
     def note_recent(self) -> Lines:
         """Return what a target's event at `at` of the history does to its latest ones."""

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 #: Before anything: the history of each target begins with an event that long ago.
 LONG_AGO = -(2**30)
+#: Histories of the targets take at most one part in so many of the memory of their synapses (unless
+#: they have to be longer), and have at most so many events.
+_HISTORY_SHARE, _LONGEST = 8, 1 << 12
 #: Bytes of a line of the cache.
 _LINE = 64
 
@@ -182,9 +185,11 @@ class PlasticPart:
         a_step = -(-int(thread.pops[post, L.P_CAPACITY]) // max(1, self.n))
         in_a_window = (runner.stride // often + 1) * a_step
         pending = ((longest + runner.stride) // often + 2) * a_step
-        capacity = 1 << (2 * (pending + in_a_window) + 7).bit_length()
-        x[L.X_CAPACITY], x[L.X_LIMIT] = capacity, capacity - 2 - in_a_window
         emitter = self.rule.emitter
+        # long enough that all synapses need to catch up only now and then
+        share = 2 * self.synapses.packed.size // (_HISTORY_SHARE * max(1, self.n) * emitter.record)
+        capacity = 1 << max(2 * (pending + in_a_window) + 7, min(share, _LONGEST) // 2).bit_length()
+        x[L.X_CAPACITY], x[L.X_LIMIT] = capacity, capacity - 2 - in_a_window
         self.history = self._set(
             L.X_HISTORY, np.zeros((self.n, capacity, emitter.record), self.dtype)
         )
