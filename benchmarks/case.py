@@ -38,7 +38,8 @@ class Case:
     share_of :
         Another case and the largest share of its real-time factor that this one may take.
     measure :
-        "rtf" compares simulation time per model time, "wall_s" the whole process.
+        "rtf" compares simulation time per model time, "result_s" the time from the start of the
+        process to its result.
     generated :
         Number of spikes that generators emit in an interval [ms], each onto one synapse. neurosim
         counts them as any spikes; the peers' spike counts are of the neurons alone.

@@ -9,6 +9,7 @@ import argparse
 import importlib
 import json
 import sys
+import time
 from pathlib import Path
 
 from cases import CASES
@@ -47,6 +48,7 @@ def main() -> None:
         # Brian2: the larger of the describing process and the generated program.
         "peak_rss_mb": max(_peak_mb(), result.get("program_rss_mb", 0.0)),
     }
+    line["done"] = time.time()
     print(json.dumps(line), file=sys.stdout, flush=True)
 
 

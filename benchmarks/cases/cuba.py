@@ -89,7 +89,7 @@ CASES = {
     ),
     "cuba_first_result": _case(
         4000, title="CUBA, 4,000 neurons, 1 s: process start to result",
-        warmup_ms=0.0, model_ms=1000.0, measure="wall_s", required={"brian2": 8.0},
+        warmup_ms=0.0, model_ms=1000.0, measure="result_s", required={"brian2": 8.0},
     ),
     "cuba_40000": _case(
         40_000, title="CUBA, 40,000 neurons with 80 synapses each", warmup_ms=200.0,
