@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_build import WEIGHTS, build, expected, ordered, plan_of, table
+from test_gpu_rows import WEIGHTS, build, expected, ordered, plan_of, table
 from test_on_gpu import _REASON
 
 import neurosim as ns
