@@ -77,12 +77,26 @@ def run_interval(thread: Thread, name: str, step: int) -> None:
     thread.plastic[name].interval(step)
 
 
+def make_plastic(runner: CpuRunner) -> None:
+    """Make the plastic projections of all threads."""
+    for thread in runner.threads:
+        thread.make_plastic(runner)
+    for name, rule in runner.rules.items():
+        if rule.emitter.uses_random:
+            _number(runner, name)
+
+
 def renumber(runner: CpuRunner, name: str) -> None:
     """Give synapses that moved the numbers that their random draws are counted by."""
+    if runner.threads[0].plastic[name].renumbers:
+        _number(runner, name)
+
+
+def _number(runner: CpuRunner, name: str) -> None:
+    """Number the synapses of a projection by their places, which are found once for all threads."""
     parts = [t.plastic[name] for t in runner.threads]
-    if parts[0].renumbers:
-        for part, rank in zip(parts, parts[0].ranks(runner), strict=True):
-            part.random[:] = rank
+    for part, rank in zip(parts, parts[0].ranks(runner), strict=True):
+        part.random[:] = rank
 
 
 class PlasticPart:
@@ -151,10 +165,10 @@ class PlasticPart:
             .reshape(len(plan.states), size),
         )  # fmt: skip
         longest = int(np.diff(part.ptr).max(initial=0))
-        size = 0 if plan.transmits_weight else longest
-        self.scratch: np.ndarray = self._set(L.X_SCRATCH, np.zeros(size, self.dtype))
+        sent = 0 if plan.transmits_weight else longest
+        self.scratch: np.ndarray = self._set(L.X_SCRATCH, np.zeros(sent, self.dtype))
         if self.rule.emitter.uses_random:
-            self.random = self._set(L.X_RANDOM, self.ranks(runner)[self.me].astype(np.uint32))
+            self.random = self._set(L.X_RANDOM, np.zeros(part.packed.size, np.uint32))
             self.rounds = self._set(L.X_ROUNDS, np.zeros(n_sources, np.int32))
             x[L.X_KEY0], x[L.X_KEY1] = plan.key
 

@@ -21,7 +21,7 @@ from neurosim.engines.cpu.kernels import layout as L
 from neurosim.engines.cpu.kernels.driver import run_thread
 from neurosim.engines.cpu.options import CPU, LONGEST_STRIDE
 from neurosim.engines.cpu.partition import partition
-from neurosim.engines.cpu.plastic import compile_rule, renumber, run_interval
+from neurosim.engines.cpu.plastic import compile_rule, make_plastic, renumber, run_interval
 from neurosim.engines.cpu.storage import edges_of
 from neurosim.engines.cpu.strategy import last_decision, next_decision, should_sleep
 from neurosim.engines.cpu.synapses import (
@@ -81,7 +81,7 @@ class CpuRunner(Runner):
         self.stride = self._stride(shortest)
         for thread in self.threads:
             thread.make_lists(self.stride)
-            thread.make_plastic(self)
+        make_plastic(self)
         self._shared = np.zeros(L.H_FAILED + threads, np.int64)
         self._due = np.zeros((2, threads * 8), np.int64)
         # rows of different threads stay on cache lines of their own
