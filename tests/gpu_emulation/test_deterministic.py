@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_networks import SLEEPING, STEPPED, networks
 from runs import assert_identical, assert_same_trains, few, traces
-from test_engine import begun, refused, simulated
+from test_engine import assert_checkpoints_move, begun, refused, simulated
 
 import neurosim as ns
 from neurosim.engines.base import Engine, Runner
@@ -81,17 +81,11 @@ def test_single_precision_gives_the_same_spikes_too(description):
 
 
 def test_checkpoints_move_within_the_mode(tmp_path):
-    expected = begun(ns.CPU(deterministic=True, threads=1))
-    expected.run(30.0)
     engines = (Emulated(deterministic=True), ns.CPU(deterministic=True, threads=2))
-    for first, second in (engines, engines[::-1]):
-        simulation = begun(first)
-        simulation.run(11.3)
-        simulation.save(tmp_path / "state.h5")
-        simulation = ns.Simulation.load(tmp_path / "state.h5", engine=second)
-        simulation.run(18.7)
-        assert_identical(simulation, expected)
-    assert expected.counters["spikes"] > 30
+    assert_checkpoints_move(
+        tmp_path, (engines, engines[::-1]), reference=ns.CPU(deterministic=True, threads=1),
+        same=assert_identical,
+    )  # fmt: skip
 
 
 def test_weights_are_rounded_to_the_unit_of_their_receptor():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -89,13 +91,19 @@ def begun(engine: Any = None, **options: Any) -> ns.Simulation:
     return ns.Simulation(net, seed=11, record=record, engine=engine or Emulated(**options))
 
 
-def test_a_run_in_parts_is_the_same():
-    whole, parts = begun(deterministic=True), begun(deterministic=True)
+def assert_parts_are_one_run(engine: Any) -> None:
+    """Assert that an engine gives in parts what the ring variant gives at once."""
+    whole, parts = begun(deterministic=True), begun(engine)
     whole.run(30.0)
     for part in (0.1, 7.3, 0.2, 22.4):
         parts.run(part)
     assert_identical(parts, whole)
     assert whole.counters["spikes"] > 30
+    assert parts.counters["bytes"] < 1.2 * whole.counters["bytes"]  # nothing is kept twice
+
+
+def test_a_run_in_parts_is_the_same():
+    assert_parts_are_one_run(Emulated(deterministic=True))
 
 
 def test_without_cooperative_launches_graphs_are_replayed():
@@ -107,14 +115,19 @@ def test_without_cooperative_launches_graphs_are_replayed():
     assert_identical(found, whole)
 
 
-def test_recordings_larger_than_the_buffers_are_complete(monkeypatch):
+def assert_small_buffers_change_nothing(patch: pytest.MonkeyPatch, engine: Any) -> None:
+    """Assert that all is recorded though the buffers hold little."""
     whole = begun(deterministic=True)
     whole.run(20.0)
-    monkeypatch.setattr("neurosim.engines.gpu.network._MOST_RECORDS", 1000)  # 7 steps
-    monkeypatch.setattr("neurosim.engines.gpu.network._SAMPLE_BYTES", 2 * 12 * 8)  # 2 samples
-    found = begun(deterministic=True)
+    patch.setattr("neurosim.engines.gpu.network._MOST_RECORDS", 1000)  # 7 steps
+    patch.setattr("neurosim.engines.gpu.network._SAMPLE_BYTES", 2 * 12 * 8)  # 2 samples
+    found = begun(engine)
     found.run(20.0)
     assert_identical(found, whole)
+
+
+def test_recordings_larger_than_the_buffers_are_complete(monkeypatch):
+    assert_small_buffers_change_nothing(monkeypatch, Emulated(deterministic=True))
 
 
 def test_long_delays_and_wide_words(monkeypatch):
@@ -134,30 +147,43 @@ def test_long_delays_and_wide_words(monkeypatch):
     assert_identical(run(Emulated()), run("reference"))
 
 
-def test_checkpoints_move_between_engines(tmp_path):
-    expected = begun("reference")
-    expected.run(40.0)
-    for first, second in (
-        ("reference", Emulated()), (Emulated(), "reference"), (ns.CPU(threads=1), Emulated()),
-        (Emulated(), ns.CPU(threads=1)), (Emulated(deterministic=True), Emulated()),
-    ):  # fmt: skip
+def assert_checkpoints_move(
+    folder: Path, pairs: Iterable[tuple[Any, Any]], *, reference: Any = "reference",
+    same: Callable[[ns.Simulation, ns.Simulation], None] = assert_same_trains,
+) -> None:  # fmt: skip
+    """Assert for each pair of engines that the second goes on where the first was saved."""
+    expected = begun(reference)
+    expected.run(30.0)
+    for first, second in pairs:
         simulation = begun(first)
-        simulation.run(17.3)
-        simulation.save(tmp_path / "state.h5")
-        simulation = ns.Simulation.load(tmp_path / "state.h5", engine=second)
-        simulation.run(22.7)
-        assert_same_trains(simulation, expected)
+        simulation.run(11.3)
+        simulation.save(folder / "state.h5")
+        simulation = ns.Simulation.load(folder / "state.h5", engine=second)
+        simulation.run(18.7)
+        same(simulation, expected)
+    assert expected.counters["spikes"] > 30
 
 
-def test_reset_begins_again():
-    def run(engine: Any) -> ns.Simulation:
-        simulation = begun(engine)
+def test_checkpoints_move_between_engines(tmp_path):
+    cpu = ns.CPU(threads=1)
+    assert_checkpoints_move(tmp_path, (
+        ("reference", Emulated()), (Emulated(), "reference"), (cpu, Emulated()),
+        (Emulated(), cpu), (Emulated(deterministic=True), Emulated()),
+    ))  # fmt: skip
+
+
+def assert_reset_begins_again(engine: Any) -> None:
+    """Assert that a run after `reset` is the one that the reference engine gives."""
+    simulations = begun(engine), begun("reference")
+    for simulation in simulations:
         simulation.run(10.0)
         simulation.reset()
         simulation.run(10.0)
-        return simulation
+    assert_same_trains(*simulations)
 
-    assert_same_trains(run(Emulated(seed=1)), run("reference"))
+
+def test_reset_begins_again():
+    assert_reset_begins_again(Emulated(seed=1))
 
 
 def test_weights_and_sources_are_read_back():

@@ -9,7 +9,7 @@ import pytest
 from emulator import Emulated
 from random_networks import SLEEPING
 from runs import assert_identical, assert_same_trains, traces
-from test_engine import begun, simulated
+from test_engine import assert_checkpoints_move, simulated
 from test_models import built_in, run
 from test_plastic import all_rules, all_same, run_all
 
@@ -109,13 +109,5 @@ def test_every_model_stays_near_the_emulator():
 
 
 def test_checkpoints_move_between_gpu_and_reference(tmp_path):
-    expected = begun("reference")
-    expected.run(30.0)
-    for first, second in ((GPU(precision="float64"), "reference"), ("reference", "gpu64")):
-        simulation = begun(first)
-        simulation.run(13.0)
-        simulation.save(tmp_path / "state.h5")
-        engine = GPU(precision="float64") if second == "gpu64" else second
-        simulation = ns.Simulation.load(tmp_path / "state.h5", engine=engine)
-        simulation.run(17.0)
-        assert_same_trains(simulation, expected)
+    gpu = GPU(precision="float64")
+    assert_checkpoints_move(tmp_path, ((gpu, "reference"), ("reference", gpu)))

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from random_networks import SLEEPING, STEPPED, networks
 from runs import assert_identical, assert_same_trains, everything, few
 from test_emulation_layer import python
-from test_engine import assert_near, begun, simulated, small
+from test_engine import (
+    assert_checkpoints_move,
+    assert_near,
+    assert_parts_are_one_run,
+    assert_reset_begins_again,
+    assert_small_buffers_change_nothing,
+    begun,
+    simulated,
+    small,
+)
 from test_models import assert_equal, built_in, run
 
 import neurosim as ns
@@ -82,49 +91,23 @@ def test_states_in_shared_memory_are_the_same(monkeypatch, deterministic):
 
 
 def test_a_run_in_parts_is_the_same():
-    whole, parts = begun(deterministic=True), begun(owner(1, deterministic=True))
-    whole.run(30.0)
-    for part in (0.1, 7.3, 0.2, 22.4):
-        parts.run(part)
-    assert_identical(parts, whole)
-    assert parts.counters["bytes"] < 1.2 * whole.counters["bytes"]  # rows are not kept twice
+    assert_parts_are_one_run(owner(1, deterministic=True))
 
 
 def test_checkpoints_move_between_variants_and_engines(tmp_path):
-    expected = begun("reference")
-    expected.run(40.0)
     mine, exact = Emulated(variant="owner"), Emulated(variant="owner", deterministic=True)
-    for first, second in (
+    assert_checkpoints_move(tmp_path, (
         (mine, Emulated()), (Emulated(), mine), (mine, "reference"), (ns.CPU(threads=1), mine),
         (exact, owner(blocks=5)),
-    ):  # fmt: skip
-        simulation = begun(first)
-        simulation.run(17.3)
-        simulation.save(tmp_path / "state.h5")
-        simulation = ns.Simulation.load(tmp_path / "state.h5", engine=second)
-        simulation.run(22.7)
-        assert_same_trains(simulation, expected)
+    ))  # fmt: skip
 
 
 def test_reset_begins_again():
-    def again(engine: Any) -> ns.Simulation:
-        simulation = begun(engine)
-        simulation.run(10.0)
-        simulation.reset()
-        simulation.run(10.0)
-        return simulation
-
-    assert_same_trains(again(owner(1)), again("reference"))
+    assert_reset_begins_again(owner(1))
 
 
 def test_recordings_larger_than_the_buffers_are_complete(monkeypatch):
-    whole = begun(deterministic=True)
-    whole.run(20.0)
-    monkeypatch.setattr("neurosim.engines.gpu.network._MOST_RECORDS", 1000)  # 7 steps
-    monkeypatch.setattr("neurosim.engines.gpu.network._SAMPLE_BYTES", 2 * 12 * 8)  # 2 samples
-    found = begun(owner(deterministic=True))
-    found.run(20.0)
-    assert_identical(found, whole)
+    assert_small_buffers_change_nothing(monkeypatch, owner(deterministic=True))
 
 
 @pytest.mark.parametrize(
