@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from types import SimpleNamespace
 from typing import Any
@@ -28,25 +29,45 @@ def _no_memory(size: int, dtype: Any) -> None:
 
 
 class _Module:
-    """A compiled source whose kernels the driver refuses to launch."""
+    """A compiled source whose kernels the driver may refuse to launch.
 
-    def __init__(self, refusal: str) -> None:
+    As CuPy does, it launches fewer blocks in place of a cooperative grid that is too large.
+    """
+
+    def __init__(self, refusal: str | None) -> None:
         self.refusal = refusal
+
+    def load(self, code: bytes) -> None:
+        assert code == b"machine code"
 
     def get_function(self, name: str) -> Any:
         def launch(*_: object, **__: object) -> None:
-            raise _RuntimeError(self.refusal)
+            if self.refusal is not None:
+                raise _RuntimeError(self.refusal)
 
         launch.ptr = 0  # type: ignore[attr-defined]
-        return SimpleNamespace(kernel=launch)
+        return launch
+
+
+def compiler(**changes: Any) -> Any:
+    """Return what plays NVRTC; options of the last compilation are in its list `flags`."""
+    flags: list[str] = []
+    functions = {
+        "flags": flags, "getVersion": lambda: (13, 0), "getSupportedArchs": lambda: (75, 90, 100),
+        "createProgram": lambda source, name, headers, names: 1,
+        "compileProgram": lambda program, options: flags.extend(options),
+        "getCUBIN": lambda program: b"machine code", "getPTX": lambda program: b"machine code",
+        "getProgramLog": lambda program: "k.cu(3): error", "destroyProgram": lambda program: None,
+    }  # fmt: skip
+    return SimpleNamespace(**functions | changes)
 
 
 def stand_in(
     monkeypatch: Any, *, driver: int = 13000, built: int = 13020, devices: int | None = 1,
     capability: str = "90", cooperative: int = 1, resident: int = 2,
-    launch: str = "CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE: too many blocks",
+    launch: str | None = None,
 ) -> None:  # fmt: skip
-    """Put a CuPy in place that knows one machine, has no memory, and refuses to launch."""
+    """Put a CuPy in place that knows one machine, has no memory, and may refuse to launch."""
 
     def count() -> int:
         if devices is None:
@@ -55,7 +76,7 @@ def stand_in(
 
     class _Device:
         def __init__(self, number: int) -> None:
-            self.compute_capability = capability
+            self.compute_capability, self.id = capability, number
             self.attributes = {"CooperativeLaunch": cooperative}
 
         def __enter__(self) -> None: ...
@@ -71,9 +92,10 @@ def stand_in(
         runtime=runtime, Device=_Device, Stream=lambda **_: _Device(0),
         memory=SimpleNamespace(OutOfMemoryError=_OutOfMemoryError),
         driver=SimpleNamespace(occupancyMaxActiveBlocksPerMultiprocessor=lambda *_: resident),
+        Module=lambda: _Module(launch), nvrtc=compiler(),
     )  # fmt: skip
-    cupy = SimpleNamespace(cuda=cuda, empty=_no_memory, RawModule=lambda **_: _Module(launch))
-    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(cuda=cuda, empty=_no_memory))
+    monkeypatch.setenv("CUPY_CACHE_DIR", os.devnull)  # which keeps nothing
 
 
 def network() -> ns.Network:
@@ -113,19 +135,42 @@ def test_a_device_that_will_do_is_described(monkeypatch):
     assert device.multiprocessors == 4
 
 
-def test_a_missing_compiler_is_named(monkeypatch):
-    stand_in(monkeypatch)
+def _fails(text: str) -> Any:
+    def fail(*_: object) -> None:
+        raise RuntimeError(text)
 
-    class _NoCompiler:
-        def __init__(self, **_: object) -> None: ...
+    return fail
 
-        def get_function(self, name: str) -> None:
-            raise RuntimeError("libnvrtc.so.13 was not found")
 
-    sys.modules["cupy"].RawModule = _NoCompiler
-    device = open_device(0)
-    with pytest.raises(EngineUnavailableError, match=r"NVRTC.*libnvrtc.so.13 was not found.*Try"):
-        device.compile("", exact=False)
+@pytest.mark.parametrize(
+    ("capability", "nvrtc", "text"),
+    [
+        ("90", compiler(getSupportedArchs=_fails("libnvrtc.so.13 was not found")),
+         r"^engine 'gpu' compiles its kernels with NVRTC.*libnvrtc.so.13 was not found.*Try: pip"),
+        ("90", compiler(compileProgram=_fails("COMPILATION (6)")),
+         r"which failed \(COMPILATION \(6\): k.cu\(3\): error\)"),
+        ("70", compiler(), r"GPU 0 has compute capability 7\.0, but NVRTC 13\.0 compiles for 7\.5 "
+         r"and newer\. Install the CuPy of an older CUDA version"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_compiled_is_told(monkeypatch, capability, nvrtc, text):
+    stand_in(monkeypatch, capability=capability)
+    sys.modules["cupy"].cuda.nvrtc = nvrtc
+    with pytest.raises(EngineUnavailableError, match=text):
+        open_device(0).compile("", exact=False)
+
+
+@pytest.mark.parametrize(
+    ("capability", "chosen"), [("90", "sm_90"), ("103", "compute_100"), ("86", "compute_75")]
+)
+def test_machine_code_is_kept_on_disk(monkeypatch, tmp_path, capability, chosen):
+    stand_in(monkeypatch, capability=capability)
+    monkeypatch.setenv("CUPY_CACHE_DIR", str(tmp_path / "cache"))
+    nvrtc = sys.modules["cupy"].cuda.nvrtc
+    for _ in range(2):  # the second time it comes from the disk
+        open_device(0).compile("source", exact=True)
+        assert nvrtc.flags == [f"--gpu-architecture={chosen}", "--std=c++17", "--fmad=false"]
+    assert [file.suffix for file in (tmp_path / "cache").iterdir()] == [".cubin"]
 
 
 def test_memory_that_is_not_left_is_told_with_the_size(monkeypatch):
@@ -156,10 +201,12 @@ def test_cooperative_grids_that_do_not_fit_are_refused(monkeypatch):
 @pytest.mark.parametrize(
     ("refusal", "error", "text"),
     [
+        ("CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE: too", EngineUnavailableError,
+         "needs all of its blocks .* 1 of 256 threads do not fit"),
         ("CUDA_ERROR_OUT_OF_MEMORY: out", NetworkSizeError, "no memory left to launch .*'update'"),
         ("CUDA_ERROR_ILLEGAL_ADDRESS: an", _RuntimeError, "^CUDA_ERROR_ILLEGAL_ADDRESS: an$"),
     ],
-)
+)  # fmt: skip
 def test_other_refusals_of_the_driver_are_passed_on(monkeypatch, refusal, error, text):
     stand_in(monkeypatch, launch=refusal)
     program = open_device(0).compile("", exact=False)

@@ -1,7 +1,7 @@
 """Launchers: how kernels are compiled and started on the device of a tensor.
 
-CuPy compiles (`RawModule`: NVRTC, and a cache on disk) and launches; torch owns the memory and the
-stream. Torch's own access to NVRTC is private and without such a cache.
+CuPy compiles (by NVRTC, with a cache on disk) and launches; torch owns the memory and the stream.
+Torch's own access to NVRTC is private and without such a cache.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from neurosim.engines.gpu.compiler import load_module
 from neurosim.errors import require
 
 #: Threads of a block of a kernel that does not ask for a number of its own.
@@ -62,12 +63,15 @@ class CupyLauncher(Launcher):
     ------
     MissingPackageError
         Without CuPy.
+    EngineUnavailableError
+        At the first launch, if NVRTC is missing or does not know the device.
     """
 
     def __init__(self, number: int) -> None:
         self._cupy: Any = require("cupy", "gpu", "training on CUDA tensors")
         self._number = number
         self._device = self._cupy.cuda.Device(number)
+        self._modules: dict[str, Any] = {}
         self._kernels: dict[tuple[str, str], Any] = {}
 
     def empty(self, shape: Sequence[int], like: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -86,11 +90,16 @@ class CupyLauncher(Launcher):
             np.uint64(a.data_ptr()) if isinstance(a, torch.Tensor) else a for a in arguments
         )
         with self._device, self._cupy.cuda.ExternalStream(stream, self._number):
-            found = self._kernels.get((source, kernel))
-            if found is None:
-                module = self._cupy.RawModule(code=source, options=OPTIONS)
-                found = self._kernels[source, kernel] = module.get_function(kernel)
-            found((blocks,), (threads,), values)
+            self._kernel(source, kernel)((blocks,), (threads,), values)
+
+    def _kernel(self, source: str, kernel: str) -> Any:
+        if source not in self._modules:
+            self._modules[source] = load_module(
+                self._cupy, self._device, source, OPTIONS, "training on CUDA tensors"
+            )
+        if (source, kernel) not in self._kernels:
+            self._kernels[source, kernel] = self._modules[source].get_function(kernel)
+        return self._kernels[source, kernel]
 
 
 @cache

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from neurosim.engines.gpu.compiler import INSTALL, dotted, load_module
 from neurosim.engines.gpu.device import Device, Grid, Program
 from neurosim.errors import EngineUnavailableError, NetworkSizeError
 from neurosim.lower.memory import gib
 
-#: The name of a kernel in its source.
-_KERNEL = re.compile(r"__global__ void\s+(?:__launch_bounds__\([^)]*\)\s+)?(\w+)\(")
 #: Kernels need atomic additions of doubles (6.0) and acquire/release operations (7.0).
 _OLDEST = 70
 _SMALLER = "Use a smaller network, shorter delays or fewer recordings, or engine='cpu'."
-_INSTALL = 'Try: pip install "neurosim[gpu]" (CUDA 13) or "neurosim[gpu12]" (CUDA 12).'
 
 
 def _cupy() -> ModuleType:
@@ -26,7 +23,7 @@ def _cupy() -> ModuleType:
         import cupy  # type: ignore[import-not-found, unused-ignore]
     except ImportError as error:
         raise EngineUnavailableError(
-            f"engine 'gpu' needs CuPy, which cannot be imported ({error}). {_INSTALL}"
+            f"engine 'gpu' needs CuPy, which cannot be imported ({error}). {INSTALL}"
         ) from error
     module: ModuleType = cupy
     return module
@@ -57,7 +54,7 @@ def open_device(number: int) -> CupyDevice:
         raise EngineUnavailableError(
             f"engine 'gpu': the driver supports CUDA {_version(driver)}, but this CuPy is built "
             f"for CUDA {_version(needed)}. Update the driver, or install the CuPy that fits it. "
-            f"{_INSTALL}"
+            f"{INSTALL}"
         )
     try:
         count = runtime.getDeviceCount()
@@ -99,8 +96,8 @@ class CupyDevice(Device):
         if int(self.device.compute_capability) < _OLDEST:
             raise EngineUnavailableError(
                 f"engine 'gpu': {self.describe()} has compute capability "
-                f"{self.device.compute_capability[:-1]}.{self.device.compute_capability[-1]}; "
-                f"at least {_OLDEST // 10}.{_OLDEST % 10} is needed. Use engine='cpu'."
+                f"{dotted(self.device.compute_capability)}; at least {dotted(_OLDEST)} is needed. "
+                "Use engine='cpu'."
             )
 
     def too_large(self, blocks: int, threads: int) -> EngineUnavailableError:
@@ -178,7 +175,7 @@ class CupyDevice(Device):
         return int(array.data.data.ptr)
 
     def compile(self, source: str, *, exact: bool) -> Program:
-        """Compile a source by NVRTC, or take it from CuPy's cache on disk."""
+        """Compile a source by NVRTC, or take it from the cache on disk."""
         options = ("--std=c++17", *(["--fmad=false"] if exact else []))
         return _CupyProgram(self._cupy, self, source, options)
 
@@ -195,53 +192,59 @@ class _CupyProgram(Program):
         self, cupy: Any, device: CupyDevice, source: str, options: tuple[str, ...]
     ) -> None:
         self._cupy, self._device = cupy, device
-        self._module = cupy.RawModule(code=source, options=options)
-        first = _KERNEL.search(source)
-        try:
-            self._kernel(first[1] if first else "run")
-        except RuntimeError as error:  # the compiler's own messages are another class
-            raise EngineUnavailableError(
-                f"engine 'gpu' compiles its kernels with NVRTC, which failed ({error}). {_INSTALL}"
-            ) from error
+        with device.device:
+            self._module = load_module(cupy, device.device, source, options, "engine 'gpu'")
+        self._kernels: dict[str, Any] = {}
+        self._resident: dict[tuple[str, int, int], int] = {}
 
     def _kernel(self, name: str) -> Any:
-        # the function itself launches cooperatively; CuPy's module with cooperative groups would
-        # link the device runtime, which its wheels do not bring and these kernels do not need
-        with self._device.device:
-            return self._module.get_function(name).kernel
+        if name not in self._kernels:
+            with self._device.device:
+                self._kernels[name] = self._module.get_function(name)
+        return self._kernels[name]
+
+    def _most_blocks(self, kernel: str, threads: int, shared: int) -> int:
+        """Return how many blocks of a kernel are on the whole GPU at once."""
+        key = kernel, threads, shared
+        if key not in self._resident:
+            with self._device.device:
+                occupancy = self._cupy.cuda.driver.occupancyMaxActiveBlocksPerMultiprocessor
+                self._resident[key] = int(occupancy(self._kernel(kernel).ptr, threads, shared))
+        return self._resident[key] * self._device.multiprocessors
 
     def grid(self, n_tiles: int, *, cooperative: bool) -> Grid:
         """Return a grid that fits the device as a whole."""
         device = self._device
-        most = device.blocks_each
+        most = device.blocks_each * device.multiprocessors
         if cooperative:
             if not device.is_cooperative:
                 raise EngineUnavailableError(
                     f"engine 'gpu': {device.describe()} cannot launch cooperatively; use "
                     "ns.GPU(launch='graph')."
                 )
-            with device.device:
-                occupancy = self._cupy.cuda.driver.occupancyMaxActiveBlocksPerMultiprocessor
-                resident = occupancy(self._kernel("run").ptr, device.tile, 0)
-            most = min(most, int(resident))
+            most = min(most, self._most_blocks("run", device.tile, 0))
             if most == 0:
                 raise device.too_large(1, device.tile)
-        blocks = max(1, min(most * device.multiprocessors, max(n_tiles, device.multiprocessors)))
+        blocks = max(1, min(most, max(n_tiles, device.multiprocessors)))
         return Grid(blocks, device.tile, device.chunk)
 
     def admit(self, kernel: str, grid: Grid) -> bool:
         """Allow a kernel the shared memory of a grid; return whether all blocks fit at once."""
-        device = self._device
-        with device.device:
-            self._module.get_function(kernel).max_dynamic_shared_size_bytes = grid.shared
-            occupancy = self._cupy.cuda.driver.occupancyMaxActiveBlocksPerMultiprocessor
-            resident = occupancy(self._kernel(kernel).ptr, grid.tile, grid.shared)
-        return int(resident) * device.multiprocessors >= grid.blocks
+        driver = self._cupy.cuda.driver
+        with self._device.device:
+            driver.funcSetAttribute(
+                self._kernel(kernel).ptr,
+                driver.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, grid.shared,
+            )  # fmt: skip
+        return self._most_blocks(kernel, grid.tile, grid.shared) >= grid.blocks
 
     def launch(
         self, kernel: str, grid: Grid, arguments: Sequence[Any], *, cooperative: bool = False
     ) -> None:
         """Launch a kernel on the device's stream."""
+        if cooperative and self._most_blocks(kernel, grid.tile, grid.shared) < grid.blocks:
+            # CuPy would launch fewer blocks, with no more than a warning
+            raise self._device.too_large(grid.blocks, grid.tile)
         try:
             with self._device.device, self._device.stream:
                 self._kernel(kernel)(
