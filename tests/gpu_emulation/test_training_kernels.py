@@ -221,14 +221,17 @@ def test_kernels_are_launched_on_the_stream_of_torch(monkeypatch: Any):
     compiled, launched = [], []
 
     class Module:
-        def __init__(self, code: str, options: tuple[str, ...]) -> None:
-            compiled.append(options)
-
         def get_function(self, name: str) -> Any:
             return lambda *call: launched.append((name, *call, list(_Place.now)))
 
+    def load(cupy: Any, device: Any, source: str, options: tuple[str, ...], what: str) -> Module:
+        assert (_Place.now[0], what) == (device.numbers, "training on CUDA tensors")
+        compiled.append(options)
+        return Module()
+
     cuda = SimpleNamespace(Device=_Place, ExternalStream=_Place)
-    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(cuda=cuda, RawModule=Module))
+    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(cuda=cuda))
+    monkeypatch.setattr(launchers, "load_module", load)
     streams = iter((77, 88))
     monkeypatch.setattr(
         torch.cuda, "current_stream", lambda number: SimpleNamespace(cuda_stream=next(streams))
