@@ -43,6 +43,11 @@ class Sequential(Layer):
                 hint = " Give modules one by one: Sequential(*modules)." if isinstance(
                     module, list | tuple) else ""  # fmt: skip
                 raise ParameterError(f"Sequential: module {k} is {module!r}, no module.{hint}")
+            if _keeps_state(module) and any(module is other for other in modules[:k]):
+                raise ParameterError(
+                    f"Sequential: module {k} ({type(module).__name__}) stands there twice and "
+                    "keeps its state, which would go on from one place to the other. Use two."
+                )
             self.add_module(str(k), module)
 
     def forward(self, x: Any, state: State | None = None) -> tuple[Any, dict[str, Any]]:
@@ -75,7 +80,7 @@ class Sequential(Layer):
             if key not in self._modules:
                 raise unknown_name("module", key, self._modules, "Sequential")
         states: dict[str, Any] = {}
-        for key, module in self.named_children():
+        for key, module in parts(self):
             try:
                 if _comes_from(module, "neurosim.bridge."):
                     x, after = module(x, given.get(key))
@@ -93,10 +98,15 @@ class Sequential(Layer):
         return len(self._modules)
 
     def __iter__(self) -> Iterator[nn.Module]:
-        return iter(self.children())
+        return (module for _, module in parts(self))
 
     def __getitem__(self, index: int) -> nn.Module:
-        return list(self.children())[index]
+        return list(self)[index]
+
+
+def parts(chain: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yield the modules of a chain by name; ``named_children`` leaves out those that come again."""
+    return ((key, module) for key, module in chain._modules.items() if module is not None)
 
 
 def folded(module: nn.Module, x: torch.Tensor | EventBatch) -> torch.Tensor:
@@ -146,6 +156,11 @@ def _unchanged(out: torch.Tensor, x: torch.Tensor) -> bool:
     both = out.is_contiguous() and x.is_contiguous()
     same_place = out.data_ptr() == x.data_ptr() and out.numel() == x.numel()
     return same_memory and both and same_place and out.dtype == x.dtype
+
+
+def _keeps_state(module: nn.Module) -> bool:
+    """Return whether a module of this package or snnTorch goes on from its last call."""
+    return bool(getattr(module, "stateful", False) or getattr(module, "init_hidden", False))
 
 
 def _comes_from(module: nn.Module, package: str) -> bool:

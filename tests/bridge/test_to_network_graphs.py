@@ -20,7 +20,7 @@ from neurosim.bridge import (
     round_delays_,
 )
 from neurosim.bridge.convert import to_network
-from neurosim.errors import ConversionError
+from neurosim.errors import ConversionError, ParameterError
 
 
 def spikes(shape, p):
@@ -104,6 +104,36 @@ def test_convolutional_branches():
         model, spikes((20, 2, 2, 6, 6), 0.3), {"lif": graph.nodes["lif"]}, input_shape=(2, 6, 6)
     )
     assert converted.outputs == ("readout",), "the sum of spikes that pooling leaves"
+
+
+def test_a_module_may_stand_in_a_chain_twice():
+    torch.manual_seed(3)
+    fc, pool = Linear(8, 8), nn.AvgPool1d(3, stride=1, padding=1)
+    model = scaled(Sequential(fc, LIF(beta=0.8), pool, fc, pool, LIF(beta=0.7)), 4.0)
+    x = spikes((40, 2, 8), 0.3)
+    one = model[1](fc(x)[0])[0]
+    two = model[5](pool(fc(pool(one))[0]))[0]
+    torch.testing.assert_close(model(x)[0], two, rtol=0, atol=0)
+    check(model, x, {"1": model[1], "5": model[5]})
+    neuron = LIF(8, beta=0.8, stateful=True)
+    with pytest.raises(ParameterError, match=r"module 2 \(LIF\) stands there twice and keeps its"):
+        Sequential(neuron, fc, neuron)
+
+
+def test_what_would_be_two_populations_of_one_name_is_refused():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.lif = Linear(4, 4), LIF(4, beta=0.9)
+
+        def forward(self, x):
+            return self.lif(self.fc(self.lif(self.fc(x)[0])[0])[0])
+
+    with pytest.raises(ConversionError, match=r"lif .* it is called twice"):
+        to_network(Twice(), 1.0)
+    inner = Sequential(Linear(4, 4), LIF(beta=0.9), Linear(4, 4))
+    with pytest.raises(ConversionError, match="1: there are neurons in the recurrent connection"):
+        to_network(Sequential(Linear(4, 4), Recurrent(LIF(beta=0.9), inner)), 1.0)
 
 
 def test_the_shape_of_the_input_is_that_of_the_first_module_on_its_way():

@@ -259,6 +259,7 @@ class DelayedLinear(Layer):
         kernel = kernel.scatter(-1, lags, gains)[..., : self.max_delay + 1]
         return self.weight.unsqueeze(-1) * kernel
 
+    @eager_only
     def forward(
         self, x: torch.Tensor | EventBatch, state: State | None = None
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -291,7 +292,6 @@ class DelayedLinear(Layer):
             self.running_tail = after.detach().clone()
         return out, {"tail": after}
 
-    @eager_only
     def _run(
         self, x: torch.Tensor | EventBatch, tail: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:

@@ -142,7 +142,8 @@ def leak_after(model: nn.Module, name: str) -> float:
     ParameterError
         If there is no single leak, with the name of the module that is to blame.
     """
-    modules = [(n, m) for n, m in model.named_modules() if not any(True for _ in m.children())]
+    named = model.named_modules(remove_duplicate=False)
+    modules = [(n, m) for n, m in named if not any(True for _ in m.children())]
     after = modules[[n for n, _ in modules].index(name) + 1 :]
     for other, module in after:
         if isinstance(module, Neuron):

@@ -15,7 +15,7 @@ from torch import nn
 from neurosim.bridge import graph as ends
 from neurosim.bridge.connections.delays import DelayedLinear
 from neurosim.bridge.connections.masks import Sparse
-from neurosim.bridge.container import Sequential
+from neurosim.bridge.container import Sequential, parts
 from neurosim.bridge.convert.flow import INPUT, Flow, delayed, mapped, spikes_of
 from neurosim.bridge.graph import Graph
 from neurosim.bridge.layer import Layer
@@ -92,7 +92,7 @@ class Layers:
             If the module has no meaning in a network of spiking neurons.
         """
         if isinstance(module, nn.Sequential | Sequential):
-            for key, part in module.named_children():
+            for key, part in parts(module):
                 flow = self.apply(f"{path}.{key}" if path else key, part, flow)
             return flow
         module = _equivalent(path, module)
@@ -148,7 +148,7 @@ class Layers:
                 f"{path} ({module}): input of shape {list(flow.shape)} does not fit it: {error}. "
                 "Give input_shape= without time and batch, or a sample=."
             ) from error
-        self.note(path, module, "part of the synapses of the next layer")
+        self.note(path, module, "part of the synapses of the layer that it leads to")
         return out
 
     def _delayed(self, path: str, module: DelayedLinear, flow: Flow) -> Flow:
@@ -183,7 +183,12 @@ class Layers:
             V = np.broadcast_to(_numbers(layer.V), (flow.n,)).reshape(-1)
             own = spikes_of(path, flow.shape, V * _amplitude(layer.neuron))
         else:
-            own = Layers().apply(f"{path}.connection", layer.connection, own)
+            if any(isinstance(m, Neuron) for m in layer.connection.modules()):
+                raise ConversionError(
+                    f"{path}: there are neurons in the recurrent connection; only linear maps and "
+                    "delays can be converted there."
+                )
+            own = Layers(rows=self.rows).apply(f"{path}.connection", layer.connection, own)
         if own.n != flow.n:
             raise ConversionError(
                 f"{path}: the recurrent connection returns {own.n} values for {flow.n} neurons."
@@ -213,12 +218,17 @@ class Layers:
             )
         total = flow if own is None else flow.plus(own)
         n = math.prod(shape)
-        parts = tuple(
+        slices = tuple(
             total.selected(np.arange(k * n, (k + 1) * n)) for k in range(len(inputs))
         ) if len(inputs) > 1 else (total.reshaped((n,)),)  # fmt: skip
         name = path or "neurons"
+        if name in self.specs:
+            raise ConversionError(
+                f"{path} ({neuron}): it is called twice, and as one population its spikes would "
+                "be those of both calls. Use two layers."
+            )
         membrane = neuron.step.outputs[0] in neuron.step.states or _reads_membrane(module)
-        self.specs[name] = LayerSpec(name, shape, neuron, parts, offset, membrane)
+        self.specs[name] = LayerSpec(name, shape, neuron, slices, offset, membrane)
         self.note(path, module, f"population {name!r} of {n} neurons, offset {offset}")
         if membrane:
             return Flow(shape, {}, np.zeros(n), graded=name)

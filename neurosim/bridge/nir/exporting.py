@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from neurosim.bridge.connections import DelayedLinear
-from neurosim.bridge.container import Sequential
+from neurosim.bridge.container import Sequential, parts
 from neurosim.bridge.graph import INPUT, OUTPUT, Graph
 from neurosim.bridge.layer import Layer
 from neurosim.bridge.neurons.base import Neuron
@@ -232,7 +232,7 @@ def _named(stem: str, node: Any) -> str:
 def _parts(path: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Yield the modules of nested chains, without what does nothing in evaluation."""
     if isinstance(module, Sequential | nn.Sequential):
-        for key, part in module.named_children():
+        for key, part in parts(module):
             yield from _parts(f"{path}.{key}" if path else key, part)
     elif isinstance(module, EachStep):
         yield from _parts(path, module.module)

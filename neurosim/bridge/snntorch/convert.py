@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from neurosim.bridge.connections import Conv1d, Conv2d, Linear
-from neurosim.bridge.container import Sequential
+from neurosim.bridge.container import Sequential, parts
 from neurosim.bridge.layer import Layer
 from neurosim.bridge.neurons.base import Neuron
 from neurosim.bridge.neurons.recurrent import Recurrent
@@ -175,7 +175,7 @@ def _is_chain(module: nn.Module) -> bool:
 def _leaves(name: str, module: nn.Module) -> Iterator[Named]:
     """Yield the modules that are applied one after the other."""
     if _is_sequence(module):
-        for key, part in module.named_children():
+        for key, part in parts(module):
             yield from _leaves(f"{name}.{key}" if name else key, part)
     elif _is_chain(module):
         yield name or type(module).__name__, module
@@ -263,7 +263,7 @@ def _membrane(layer: nn.Module) -> nn.Module:
 
 def _own_leaves(name: str, module: nn.Module) -> Iterator[Named]:
     if isinstance(module, Sequential) or _is_sequence(module):
-        for key, part in module.named_children():
+        for key, part in parts(module):
             yield from _own_leaves(f"{name}.{key}" if name else key, part)
     else:
         yield name, module
