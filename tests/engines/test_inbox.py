@@ -28,7 +28,7 @@ def toggled(simulation: ns.Simulation, steps: int, cuts: list[int]) -> ns.Simula
         simulation.run(cut * DT - simulation.time)
         for index, (_, _, sleep) in runner.kernels.items():
             if sleep is not None and cut < steps:
-                runner._set_strategy(index, not runner.event[index])
+                runner.sleeping.set(index, not runner.sleeping.event[index])
     return simulation
 
 

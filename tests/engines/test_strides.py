@@ -223,5 +223,5 @@ def test_silence_costs_no_calls_and_decides_alike(threads, monkeypatch):
     assert len(whole.results.spikes["cells"]) > 1000
     assert_identical(whole, cut)
     runners = whole._runner, cut._runner
-    assert runners[0].window_start == runners[1].window_start
-    assert runners[0].event == runners[1].event
+    assert runners[0].sleeping.since == runners[1].sleeping.since
+    assert runners[0].sleeping.event == runners[1].sleeping.event

@@ -24,7 +24,7 @@ def state_of(runner: CpuRunner) -> dict[str, Any]:
     populations = {}
     for index in runner.kernels:
         blocks = [t.blocks[index] for t in runner.threads]
-        if runner.event[index]:
+        if runner.sleeping.event[index]:
             for thread in runner.threads:
                 thread.show_sleeping(index)
         saved: dict[str, Any] = {
@@ -33,21 +33,18 @@ def state_of(runner: CpuRunner) -> dict[str, Any]:
         saved["states"] = {
             s: np.concatenate([b.states[s][: b.n] for b in blocks]) for s in blocks[0].states
         }
-        if not runner.event[index]:
+        if not runner.sleeping.event[index]:
             saved["last"] = np.full_like(saved["last"], runner.step)
         populations[index] = saved
     counters = runner.counters()
     return {
         "step": runner.step,
         "counters": {k: counters[k] for k in runner.COUNTED},
-        "event": dict(runner.event),
+        **runner.sleeping.state(),
         "populations": populations,
         "arrivals": {
             p.index: _pending(runner, p.index) for p in runner.plan.populations if p.receptors
         },
-        "reached": runner.reached(),
-        "window": dict(runner.window),
-        "window_start": runner.window_start,
         "samples": dict(runner.signals.samples),
         "plastic": {
             name: plastic_state.state_of(
@@ -113,7 +110,7 @@ def restore(runner: CpuRunner, state: Mapping[str, Any]) -> None:
                 _resume_sleep(thread, index)
             elif event:
                 thread.sleep(index, step)
-        runner.event[index] = event
+        runner.sleeping.event[index] = event
 
 
 def _awake(runner: CpuRunner, index: int, saved: dict[str, Any], step: int) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def counters(runner: CpuRunner) -> dict[str, Any]:
         "threads": len(runner.threads),
         "strategies": {
             runner.plan.populations[p].name: "event" if e else "clock"
-            for p, e in runner.event.items()
+            for p, e in runner.sleeping.event.items()
         },
         "seconds": dict(runner.seconds),
     }
@@ -92,7 +92,7 @@ def failure(runner: CpuRunner, t: Thread) -> SimulationError:
     for index, block in t.blocks.items():
         if block.failed is not None:
             name = runner.plan.populations[index].name
-            if runner.event[index]:
+            if runner.sleeping.event[index]:
                 block.from_records()
             values = ", ".join(
                 f"{s} = {a[block.failed - block.lo]:g}" for s, a in block.states.items()

@@ -22,8 +22,9 @@ from neurosim.engines.cpu.kernels.driver import run_thread
 from neurosim.engines.cpu.options import CPU, LONGEST_STRIDE
 from neurosim.engines.cpu.partition import partition
 from neurosim.engines.cpu.plastic import compile_rule, make_plastic, renumber, run_interval
+from neurosim.engines.cpu.sleeping import Sleeping
 from neurosim.engines.cpu.storage import edges_of
-from neurosim.engines.cpu.strategy import last_decision, next_decision, should_sleep
+from neurosim.engines.cpu.strategy import next_decision
 from neurosim.engines.cpu.synapses import (
     build_bundles,
     check_memory,
@@ -83,7 +84,7 @@ class CpuRunner(Runner):
             thread.make_lists(self.stride)
         make_plastic(self)
         self._shared = np.zeros(L.H_FAILED + threads, np.int64)
-        self._due = np.zeros((2, threads * 8), np.int64)
+        self._due = np.zeros((2, threads * L.D_COLUMNS), np.int64)
         # rows of different threads stay on cache lines of their own
         self._totals = np.zeros((2, threads, self.stride + 8), np.int64)
         self.spike_counts = np.zeros((2, threads, self.stride, len(plan.populations) + 8), np.int64)
@@ -93,14 +94,10 @@ class CpuRunner(Runner):
         ).reshape(2, threads, len(plan.populations))
         self._pool = ThreadPoolExecutor(threads - 1, "neurosim") if threads > 1 else None
         self._step = self.drained = 0
-        self._next_due = 0  # the step before which nothing happens, if known
+        self.next_due = 0  # the step before which nothing happens; 0 if that is not known
         self._chunk = 64
-        self.window: dict[int, int] = {}
-        self.window_start = 0
         self.before: dict[str, int] = dict.fromkeys(self.COUNTED, 0)
-        self._reached_before: dict[int, int] = {}
-        self.event: dict[int, bool] = {}
-        self._choose_first_strategies()
+        self.sleeping = Sleeping(self)
         self._real = np.zeros(0, self.dtype)
         self._unrecorded = np.zeros((0, L.R_COLUMNS), np.int64)
         self.gaps = None
@@ -151,69 +148,6 @@ class CpuRunner(Runner):
             if rule.connection.post == population and rule.plan.reads_target:
                 return f"projection {name!r} reads its states in every step"
         return self.plan.stepped_for(population)
-
-    # ---- strategies
-
-    def _choose_first_strategies(self) -> None:
-        for index, (_, _, sleep) in self.kernels.items():
-            if sleep is None:
-                self.event[index] = False
-                continue
-            awake = sum(t.blocks[index].call("settle", 0) for t in self.threads)
-            dense = any(i.population == index and i.process.dense for i in self.plan.inputs)
-            chosen = should_sleep(False, self.plan.populations[index].n, awake) and not dense
-            self._set_strategy(index, chosen or self.options.strategy == "event")
-        self._note_dense_bundles()
-        self._open_window()
-
-    def _set_strategy(self, index: int, event: bool) -> None:
-        for t in self.threads:
-            if event:
-                t.sleep(index, self._step)
-            elif t.pops[index, L.P_EVENT]:
-                t.wake(index, self._step)
-        self.event[index] = event
-        self._next_due = 0
-        self._note_dense_bundles()
-
-    def _note_dense_bundles(self) -> None:
-        """Mark the bundles none of whose targets sleeps."""
-        for t in self.threads:
-            for row in t.bundles:
-                first = row[L.B_FIRST]
-                targets = t.segments[first : first + row[L.B_SEGMENTS], L.S_TARGET]
-                row[L.B_DENSE] = not any(self.event.get(int(p), False) for p in targets)
-
-    def reached(self) -> dict[int, int]:
-        """Return how many events have reached each population so far."""
-        reached = dict.fromkeys(self.kernels, 0) | self._reached_before
-        for t in self.threads:
-            for target, events in t.segments:
-                if int(target) in reached:
-                    reached[int(target)] += int(events)
-            for row in t.tables.processes:
-                if int(row[L.Q_POPULATION]) in reached:
-                    reached[int(row[L.Q_POPULATION])] += int(row[L.Q_EVENTS])
-        return reached
-
-    def _open_window(self) -> None:
-        self.window, self.window_start = self.reached(), self._step
-
-    def _reconsider(self) -> None:
-        """Decide anew which populations sleep."""
-        reached, steps = self.reached(), max(1, self._step - self.window_start)
-        for index, (_, _, sleep) in self.kernels.items():
-            if sleep is None:
-                continue
-            if self.event[index]:
-                awake = sum(int(t.blocks[index].table[L.N_AWAKE]) for t in self.threads)
-            else:
-                awake = sum(t.blocks[index].call("settle", self._step) for t in self.threads)
-            rate = (reached[index] - self.window[index]) / steps
-            event = should_sleep(self.event[index], self.plan.populations[index].n, rate + awake)
-            if event != self.event[index]:
-                self._set_strategy(index, event)
-        self._open_window()
 
     # ---- running
 
@@ -266,7 +200,7 @@ class CpuRunner(Runner):
 
     def _run(self, last: int) -> None:
         """Run some steps, at most to step `last`."""
-        until = min(last, self._step + self._chunk, next_decision(self._step))
+        until = min(last, self._step + self._chunk, self.sleeping.limit())
         until = min(until, self._step + min(t.records.room() for t in self.threads))
         change = self.signals.next_change(self._step)
         until = min(until, change)
@@ -288,12 +222,12 @@ class CpuRunner(Runner):
             self._chunk *= 2
         elif elapsed > 2 * _CHUNK_SECONDS and self._chunk > 1:
             self._chunk //= 2
-        if self.options.strategy == "auto" and self._step == next_decision(first):
-            self._reconsider()
+        self.sleeping.after_run()
 
     def _drive(self, until: int, *, recording: bool = True) -> None:
         """Let all threads run up to a step, or less far if one has to stop."""
         self._shared[:] = 0
+        self.sleeping.offer(self._shared)
         first = self._step + 1
         arguments = [self._arguments(t, first, until, recording) for t in self.threads]
         futures = [self._pool.submit(run_thread, *a) for a in arguments[1:]] if self._pool else []
@@ -302,7 +236,8 @@ class CpuRunner(Runner):
             future.result()
         failed = self._shared[L.H_FAILED :]
         self._step = int(failed[failed > 0].min(initial=self._step))
-        self._next_due = int(self._shared[L.H_NEXT])
+        self.next_due = int(self._shared[L.H_NEXT])
+        self.sleeping.accept(self._shared)
 
     def _drive_coupled(self, gaps: GapExchange, until: int) -> None:
         """Run step by step, with half a step of the gap junctions before and after each."""
@@ -321,17 +256,18 @@ class CpuRunner(Runner):
         Decisions that are due meanwhile are taken until one has seen no event; later ones would
         see none either.
         """
-        quiet = min(last, self._next_due - 1)
+        quiet = min(last, self.next_due - 1)
         while self._step < quiet:
             self._step = min(quiet, next_decision(self._step))
-            if self.options.strategy != "auto" or self._step != last_decision(self._step):
+            if not self.sleeping.decides_at(self._step):
                 continue
-            before = self.window
-            self._reconsider()
-            if self._next_due == 0:  # a population woke
+            before = self.sleeping.window
+            self.sleeping.reconsider()
+            if self.next_due == 0:  # a population woke
                 return
-            if self.window == before:
-                self._step, self.window_start = quiet, last_decision(quiet)
+            if self.sleeping.window == before:
+                self._step = quiet
+                self.sleeping.after_silence(quiet)
 
     def _arguments(self, t: Thread, first: int, last: int, recording: bool) -> tuple[Any, ...]:
         recordings = t.records.table if recording else self._unrecorded
@@ -383,21 +319,18 @@ class CpuRunner(Runner):
 
     def reset(self) -> None:
         """Put neurons back to their initial states and drop input in flight; time goes on."""
-        self._next_due = 0
+        self.next_due = 0
         for t in self.threads:
-            t.reset(self._step, self.event)
+            t.reset(self._step, self.sleeping.event)
         self.signals.reset(self._step)
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a saved state."""
         self._step = self.drained = int(state["step"])
-        self._next_due = 0
+        self.next_due = 0
         checkpoint.restore(self, state)
         self.before = {k: int(state["counters"].get(k, 0)) for k in self.COUNTED}
-        self._reached_before = {k: int(v) for k, v in state.get("reached", {}).items()}
-        self.window = {k: int(v) for k, v in state.get("window", self.reached()).items()}
-        self.window_start = int(state.get("window_start", self._step))
+        self.sleeping.restore(state, self._step)
         for t in self.threads:
             t.tables.seek(self._step)
         self.signals.restore(state.get("samples", {}), self._step)
-        self._note_dense_bundles()

@@ -9,6 +9,8 @@ EVENT_COST = 50.0
 _HYSTERESIS = 1.5
 #: Decisions are made at these steps and then at every multiple of the last.
 _DECISIONS = (64, 256, 1024, 2048)
+#: Steps between two decisions in the end.
+PERIOD = _DECISIONS[-1]
 
 
 def next_decision(step: int) -> int:
@@ -22,7 +24,7 @@ def next_decision(step: int) -> int:
     for decision in _DECISIONS:
         if step < decision:
             return decision
-    return (step // _DECISIONS[-1] + 1) * _DECISIONS[-1]
+    return (step // PERIOD + 1) * PERIOD
 
 
 def last_decision(step: int) -> int:
@@ -33,8 +35,8 @@ def last_decision(step: int) -> int:
     >>> [last_decision(s) for s in (0, 64, 300, 1024, 5000)]
     [0, 64, 256, 1024, 4096]
     """
-    if step >= _DECISIONS[-1]:
-        return step // _DECISIONS[-1] * _DECISIONS[-1]
+    if step >= PERIOD:
+        return step // PERIOD * PERIOD
     return max((d for d in _DECISIONS if d <= step), default=0)
 
 
@@ -51,3 +53,14 @@ def should_sleep(sleeping: bool, n: int, reached: float) -> bool:
     """
     cost = reached * EVENT_COST
     return cost < n * _HYSTERESIS if sleeping else cost * _HYSTERESIS < n
+
+
+def most_reached(n: int) -> int:
+    """Return below how many events in a period n sleeping neurons surely go on sleeping.
+
+    Examples
+    --------
+    >>> most_reached(100_000), should_sleep(True, 100_000, most_reached(100_000) / PERIOD - 1e-3)
+    (6144000, True)
+    """
+    return int(n * _HYSTERESIS / EVENT_COST * PERIOD)

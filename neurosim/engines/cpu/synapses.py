@@ -132,7 +132,7 @@ def synapse_tables(bundles: list[Bundle], thread: int, dtype: Any) -> tuple[np.n
         row[L.B_UNIFORM] = len(weights) == 1
         rows.append(row)
         for c in bundle.connections:
-            segments.append([c.post, 0])
+            segments.append([c.post, 0, 0])
             constants.append(c.spec.constant_weight if c.spec.constant else 0.0)
     return (
         np.array(rows, np.int64).reshape(len(rows), L.B_COLUMNS),

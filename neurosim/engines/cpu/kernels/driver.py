@@ -16,6 +16,7 @@ from numba import njit
 
 from neurosim.engines.cpu.kernels import layout as L
 from neurosim.engines.cpu.kernels.cached import cached
+from neurosim.engines.cpu.kernels.decide import activity, is_quiet, mark_events, tell_activity
 from neurosim.engines.cpu.kernels.deliver import (
     ask_for_pointers,
     ask_for_rows,
@@ -47,9 +48,6 @@ _OPTIONS = {"error_model": "numpy", "nogil": True}
 _SPINS = 2000
 #: Most spikes of a window whose rows are asked for before any is delivered.
 _FEW = 64
-#: What a thread tells the others at a meeting, in its line of `due`: when it goes on, the steps of
-#: the window in which it emitted (bits: `LONGEST_STRIDE` is 64), and how many spikes.
-_NEXT, _STEPS, _EMITTED = range(3)
 
 
 @njit(**INNER)
@@ -70,8 +68,8 @@ def emissions(due, threads):
     """Return in which steps of a window (bits) any thread emitted spikes, and how many."""
     steps, emitted = 0, 0
     for thread in range(threads):
-        steps |= due[8 * thread + _STEPS]
-        emitted += due[8 * thread + _EMITTED]
+        steps |= due[L.D_COLUMNS * thread + L.D_STEPS]
+        emitted += due[L.D_COLUMNS * thread + L.D_EMITTED]
     return steps, emitted
 
 
@@ -80,7 +78,7 @@ def next_start(due, threads, start, stride):
     """Return when the first thread goes on, or the first spike of this window arrives."""
     step = L.FOREVER
     for thread in range(threads):
-        step = min(step, due[8 * thread + _NEXT])
+        step = min(step, due[L.D_COLUMNS * thread + L.D_NEXT])
     steps, _ = emissions(due, threads)
     arrives = start + stride
     if steps != 0:
@@ -181,11 +179,13 @@ def run_steps(
     stop_address = shared.ctypes.data + 8 * L.H_STOP
     every_step = features[L.T_N_PROCESSES] + features[L.T_N_CURRENTS] + recordings.shape[0] > 0
     buffered = lists[0].size > 0
+    decision, since, before = shared[L.H_DECISION], shared[L.H_SINCE], shared[L.H_REACHED]
+    decided = 0
     step = first
     while True:
         # alternates from window to window; steps may be skipped, so their parity would not do
         parity = arrived & 1
-        start, end = step, min(step + stride - 1, last)
+        start, end = step, min(step + stride - 1, last, decision)
         mine, begins = totals[parity, me], positions[me]
         steps, emitted = 0, 0
         mine[:] = 0
@@ -216,9 +216,9 @@ def run_steps(
             step = next_due(pops, every_step, given, slots, done)
             if done + 1 < step <= end:
                 ask_for_next(pops, step % slots)
-        due[parity, 8 * me + _NEXT] = max(step, end + 1)
-        due[parity, 8 * me + _STEPS] = steps
-        due[parity, 8 * me + _EMITTED] = emitted
+        line = due[parity, L.D_COLUMNS * me : L.D_COLUMNS * (me + 1)]
+        line[L.D_NEXT], line[L.D_STEPS] = max(step, end + 1), steps
+        line[L.D_EMITTED] = emitted
         if spike_ids.size - n_spikes[0] < reserve * stride:
             atomic_add(stop_address + 64 * parity, 1)
         arrived += 1
@@ -231,12 +231,26 @@ def run_steps(
         if atomic_load(stop_address + 64 * parity) > 0:
             last = end
         step = next_start(due[parity], threads, start, stride)
+        if decision < min(step, last):
+            tell_activity(pops, segments, line)
+            arrived += 1
+            if threads > 1:
+                wait_for_all(shared.ctypes.data, threads, arrived)
+            reached, awake = activity(due[parity], threads)
+            if is_quiet(shared, reached - before, awake, decision - since):
+                mark_events(segments)
+                period = shared[L.H_PERIOD]
+                decided = (min(step, last) - 1) // period * period
+                since, before, decision = decided, reached, decided + period
+            else:
+                last = decision
         if step > last:
             break
         if step > end + 1:
             ask_for_next(pops, step % slots)
     if me == 0:
         shared[L.H_NEXT] = step
+        shared[L.H_DECIDED] = decided
     for slot in range(slots):
         empty_list(ring, slot, lists)
     return last
@@ -278,9 +292,8 @@ def run_thread(
         Scratch.
     shared : int64 (H_FAILED + threads,)
         Barrier, stop flags, and the step in which each thread failed (0: none).
-    due : int64 (2, threads * 8)
-        Next step at which each thread has something to do, the steps in which it emitted, and how
-        many spikes.
+    due : int64 (2, threads * D_COLUMNS)
+        What each thread tells the others at a meeting.
     reserve : int
         Most spikes that one step can add to the recording.
     spike_steps, spike_pops, spike_ids : int32 arrays

@@ -71,16 +71,26 @@ B_SOURCE, B_SEGMENTS, B_POINTERS, B_PACKED, B_WEIGHTS, B_FIRST, B_DENSE, B_UNIFO
 # a plastic projection: its table, and the kernels for spikes of the source and of the modulator
 B_PLASTIC, B_UPDATE_FN, B_SWEEP_FN, B_MODULATE_FN, B_MODULATOR, B_SCRATCH = range(8, 14)
 B_COLUMNS = 14
-S_TARGET, S_EVENTS = range(2)
-S_COLUMNS = 2
+# events so far, and how many there were at the last decision
+S_TARGET, S_EVENTS, S_MARKED = range(3)
+S_COLUMNS = 3
 
 # recorded states, one row each
 R_POPULATION, R_STATE, R_IDS, R_N, R_EVERY, R_OUT, R_ROW, R_PEEK_FN, R_SINGLE = range(9)
 R_COLUMNS = 9
 
-# shared by the threads, a cache line apart (two stop flags); when there is something to do next;
-# then each thread's step that failed
+# shared by the threads, a cache line apart (two stop flags); decisions that the threads may take;
+# when there is something to do next; then each thread's step that failed
 H_BARRIER, H_STOP, H_NEXT, H_FAILED = 0, 8, 23, 24
+# the next decision, steps between two, most events between them, the last decision and the events
+# up to then; out: the last that was taken
+H_DECISION, H_PERIOD, H_MOST, H_SINCE, H_REACHED, H_DECIDED = range(17, 23)
+
+# what a thread tells the others at a meeting, a cache line each: when it goes on, the steps of the
+# window in which it emitted (bits: `LONGEST_STRIDE` is 64), and how many spikes; at a decision the
+# events that reached its neurons so far, and how many of them are awake
+D_NEXT, D_STEPS, D_EMITTED, D_REACHED, D_AWAKE = range(5)
+D_COLUMNS = 8
 
 #: Refractory end of padding neurons: they never spike.
 FOREVER = 2**31 - 1
