@@ -104,12 +104,17 @@ def unknown_name(kind: str, name: object, valid: Iterable[str], owner: str) -> U
     aeif_psc_exp has no state 'v_m'. States: V_m, w. Did you mean 'V_m'?
     """
     names = list(valid)
-    lower = {n.lower(): n for n in names}
-    near = difflib.get_close_matches(str(name).lower(), lower, n=1, cutoff=0.5)
     plural = _plural(kind[0].upper() + kind[1:])
     listing = f"{plural}: {', '.join(names)}." if names else f"It has no {_plural(kind)}."
-    hint = f" Did you mean {lower[near[0]]!r}?" if near else ""
+    hint = near_name(name, names)
     return UnknownNameError(f"{owner} has no {kind} {name!r}. {listing}{hint}")
+
+
+def near_name(name: object, valid: Iterable[str]) -> str:
+    """Return `` Did you mean ...?`` with the nearest of the valid names, or an empty text."""
+    lower = {n.lower(): n for n in valid}
+    near = difflib.get_close_matches(str(name).lower(), lower, n=1, cutoff=0.5)
+    return f" Did you mean {lower[near[0]]!r}?" if near else ""
 
 
 def _plural(kind: str) -> str:

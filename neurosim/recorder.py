@@ -14,6 +14,7 @@ from neurosim.lower.continuous import ContinuousPlan
 from neurosim.lower.memory import require_memory
 from neurosim.lower.plan import Plan
 from neurosim.network import Network, Spikes
+from neurosim.network.projection import weight_unit
 from neurosim.results import Results, SpikeTrains, Traces, WeightTraces
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class Recorder:
         self._names = list(network.populations)
         self._projections = network.projections
         self._records: dict[int, Spikes] = {s.target.population.index: s for s in plan.spikes}
+        for path in {r.to for r in plan.spikes if r.to is not None}:
+            _require_folder(path)  # now, not after a long run
         self.times: dict[int, list[np.ndarray]] = {p: [] for p in self._records}
         self.ids: dict[int, list[np.ndarray]] = {p: [] for p in self._records}
         self.states: list[list[np.ndarray]] = [[] for _ in plan.states]
@@ -195,8 +198,9 @@ class Recorder:
         """Return the synapses of a projection with the weights that they have now."""
         edges = runner.edges(name)
         return WeightTraces(
-            edges.pre, edges.post, edges.weight, self._delay(name, edges.delay_steps), name=name
-        )
+            edges.pre, edges.post, edges.weight, self._delay(name, edges.delay_steps), name=name,
+            unit=self._weight_unit(name),
+        )  # fmt: skip
 
     def _delay(self, name: str, steps: np.ndarray) -> np.ndarray:
         """Return the delays [ms] of a projection, with what is spent on a relay."""
@@ -212,8 +216,18 @@ class Recorder:
         return WeightTraces(
             edges.pre, edges.post, edges.weight, self._delay(name, edges.delay_steps),
             times=times, values=values,
-            name=name,
+            name=name, unit=self._weight_unit(name),
         )  # fmt: skip
+
+    def _weight_unit(self, name: str) -> str:
+        projection = self._projections[name]
+        return weight_unit(projection.post.model, projection.receptors) or ""
+
+
+def _require_folder(path: str) -> None:
+    from neurosim.io._hdf5 import require_folder
+
+    require_folder(path)
 
 
 def _later_multiple(time: float, period: float) -> float:

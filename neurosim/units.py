@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neurosim.errors import UnitError
 
@@ -171,9 +172,9 @@ def magnitude(value: Any, unit: str, what: str) -> Any:
 
     Parameters
     ----------
-    value : number, array, or quantity
+    value : number, array, quantity, or list of quantities
         Plain numbers are taken to be in `unit`. A quantity is anything with ``.to(unit).magnitude``
-        (pint) or ``.rescale(unit).magnitude`` (quantities).
+        (pint), ``.rescale(unit).magnitude`` (quantities) or ``.to(unit).value`` (astropy).
     unit : str
         Target unit.
     what : str
@@ -182,13 +183,43 @@ def magnitude(value: Any, unit: str, what: str) -> Any:
     Raises
     ------
     UnitError
-        If the quantity has another dimension.
+        If the quantity has another dimension, or is of a kind that cannot be converted (Brian2).
     """
+    if isinstance(value, list | tuple) and any(is_quantity(v) for v in value):
+        return [magnitude(v, unit, f"{what}[{k}]") for k, v in enumerate(value)]
+    if not is_quantity(value):
+        return value
     target = unit.replace("Ohm", "ohm") if unit != "1" else "dimensionless"
     convert = getattr(value, "to", None) or getattr(value, "rescale", None)
-    if convert is None or not hasattr(value, "magnitude") or isinstance(value, np.ndarray):
-        return value
+    if convert is None:
+        raise UnitError(
+            f"{what} = {value!r}: {type(value).__module__}.{type(value).__name__} cannot be "
+            f"converted; divide it by its unit and give plain numbers in {unit}."
+        )
     try:
-        return convert(target).magnitude
-    except Exception as error:  # pint and quantities raise unrelated classes
+        if hasattr(value, "magnitude"):
+            return np.asarray(convert(target).magnitude)[()]
+        return np.asarray(convert(unit if unit != "1" else "").value)[()]
+    except Exception as error:  # pint, quantities and astropy raise unrelated classes
         raise UnitError(f"{what} = {value} cannot be converted to {unit}: {error}") from error
+
+
+def is_quantity(value: Any) -> bool:
+    """Return whether a value carries a unit: a quantity of pint, quantities, astropy or Brian2."""
+    marks = ("magnitude", "unit", "dim") if isinstance(value, np.ndarray) else ("magnitude",)
+    return any(hasattr(value, mark) for mark in marks)
+
+
+def plain_numbers(value: Any) -> NDArray[np.float64]:
+    """Return numbers as a new float64 array.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For text, complex numbers, times, None and what else is not a real number; NumPy would
+        convert some of them silently.
+    """
+    array = np.array(value)
+    if array.dtype.kind not in "biufO" or value is None:
+        raise TypeError(f"{array.dtype} is no real number")
+    return array.astype(np.float64)

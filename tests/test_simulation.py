@@ -549,6 +549,21 @@ def test_recordings():
         refused(ParameterError, r"interval = .* a multiple of dt = 0.1 ms", record(state))
 
 
+def test_a_file_that_cannot_be_made_is_named_before_the_run(tmp_path):
+    net, cells = one_population()
+    missing = tmp_path / "nowhere" / "spikes.h5"
+    with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere; make it first"):
+        ns.Simulation(net, record=[ns.Spikes(cells, to=missing)], engine="reference")
+    with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere; make it first"):
+        ns.Simulation(net, engine="reference").save(missing)
+
+
+def test_weights_carry_the_unit_of_their_receptor():
+    net, cells = one_population()
+    net.connect(cells, cells, weight=2.0, name="loop")
+    assert ns.Simulation(net, engine="reference").weights("loop").unit == "pA"
+
+
 def test_times_off_the_grid():
     net, cells = one_population()
     net.inject(cells, ns.StepCurrent([0.05], [1.0]))

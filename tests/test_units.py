@@ -122,6 +122,40 @@ def test_pint_in_models(pint_units):
     np.testing.assert_allclose(model.values["I_e"], [300.0, 400.0])
 
 
+class Rescaled(np.ndarray):
+    """Behaves as quantities of the package quantities do, which are arrays."""
+
+    def __new__(cls, value, unit):
+        array = np.asarray(value, float).view(cls)
+        array.unit = unit
+        return array
+
+    @property
+    def magnitude(self):
+        return np.asarray(self)
+
+    def rescale(self, unit):
+        factors = {("s", "ms"): 1e3, ("nA", "pA"): 1e3}
+        if (self.unit, unit) not in factors:
+            raise ValueError(f"no way from {self.unit} to {unit}")
+        return Rescaled(np.asarray(self) * factors[self.unit, unit], unit)
+
+
+class Dimensioned(np.ndarray):
+    """Behaves as quantities of Brian2 do: arrays in SI units that know only their dimension."""
+
+    dim = "second"
+
+
+def test_quantities_that_are_arrays_are_not_taken_for_plain_numbers():
+    assert magnitude(Rescaled(0.02, "s"), "ms", "x") == 20.0
+    np.testing.assert_array_equal(magnitude(Rescaled([1, 2], "nA"), "pA", "x"), [1e3, 2e3])
+    with pytest.raises(UnitError, match=r"x = 0\.02 cannot be converted to ms"):
+        magnitude(Rescaled(0.02, "V"), "ms", "x")
+    with pytest.raises(UnitError, match="divide it by its unit and give plain numbers in ms"):
+        magnitude(np.asarray(0.02).view(Dimensioned), "ms", "x")
+
+
 def test_wrong_dimension_of_a_pint_quantity(pint_units):
     message = r"iaf_psc_exp.tau_m = 3 millivolt cannot be converted to ms"
     with pytest.raises(UnitError, match=message):

@@ -32,7 +32,8 @@ def engine_of(engine: str | Engine) -> Engine:
     if isinstance(engine, Engine):
         return engine
     if not isinstance(engine, str):
-        raise ParameterError(f"engine = {engine!r}: a name or an engine object is needed.")
+        made = f"; try {engine.__name__}()" if isinstance(engine, type) else ""
+        raise ParameterError(f"engine = {engine!r}: a name or an engine object is needed{made}.")
     if engine in _BUILT_IN:
         return _BUILT_IN[engine]()
     found = {e.name: e for e in entry_points(group="neurosim.engines")}

@@ -40,6 +40,23 @@ def opened(path: str | Path, kind: str) -> Iterator[Any]:
         raise FileFormatError(f"{path} cannot be read as {kind}: {_first_line(error)}") from error
 
 
+def require_folder(path: str | Path) -> None:
+    """Raise an error that names the remedy if a file of this name cannot be made.
+
+    Raises
+    ------
+    IsADirectoryError
+        If the path is a folder.
+    FileNotFoundError
+        If it lies in a folder that does not exist.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; give the name of a file in it.")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path}: there is no folder {path.parent}; make it first.")
+
+
 def _first_line(error: Exception) -> str:
     text = str(error.args[0]) if error.args else type(error).__name__
     return text.splitlines()[0] if text else type(error).__name__

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.errors import FileFormatError
-from neurosim.io._hdf5 import opened
+from neurosim.io._hdf5 import opened, require_folder
 from neurosim.io.tree import read_tree, write_tree
 from neurosim.network import Network, Spikes, State, Weights
 
@@ -21,6 +21,7 @@ def save(simulation: Any, runner: Any, recorder: Any, path: str | Path) -> None:
     import h5py
 
     path = Path(path)
+    require_folder(path)
     aside = path.with_name(path.name + ".part")
     with h5py.File(aside, "w") as file:
         file.attrs["format"], file.attrs["version"] = FORMAT, VERSION

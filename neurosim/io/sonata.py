@@ -11,6 +11,7 @@ Dai et al. (2020), PLoS Comput. Biol. 16:e1007696; github.com/AllenInstitute/son
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.errors import FileFormatError, ParameterError, unknown_name
-from neurosim.io._hdf5 import dataset, group, opened, signed, text
+from neurosim.io._hdf5 import dataset, group, opened, require_folder, signed, text
 from neurosim.results._arrays import FloatArray, IntArray
 from neurosim.results.spike_trains import SpikeTrains
 
@@ -68,7 +69,7 @@ def write_spikes(path: str | Path, spikes: SpikeTrains | Iterable[SpikeTrains]) 
     Parameters
     ----------
     path : str or Path
-        An existing file is replaced.
+        An existing file is replaced once the new one is complete.
     spikes : SpikeTrains or several
         The populations.
 
@@ -95,7 +96,9 @@ def write_spikes(path: str | Path, spikes: SpikeTrains | Iterable[SpikeTrains]) 
     for population in populations:
         if population.n and population.neuron_ids.min() < 0:
             raise ParameterError(f"{path}: negative ids cannot be written to a SONATA file.")
-    with h5py.File(path, "w") as file:
+    require_folder(path)
+    aside = Path(path).with_name(Path(path).name + ".part")  # the spikes may come from `path`
+    with h5py.File(aside, "w") as file:
         file.create_group("spikes")
         for population in populations:
             target = create_population(
@@ -104,6 +107,7 @@ def write_spikes(path: str | Path, spikes: SpikeTrains | Iterable[SpikeTrains]) 
             for times, ids in population.blocks():
                 extend_population(target, times, ids)
             target.attrs["t_stop"] = population.t_stop
+    os.replace(aside, path)
 
 
 def spike_populations(path: str | Path) -> list[str]:

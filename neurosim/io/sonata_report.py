@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.errors import FileFormatError, ParameterError
-from neurosim.io._hdf5 import dataset, group, opened, signed, text
+from neurosim.io._hdf5 import dataset, group, opened, require_folder, signed, text
 from neurosim.io.sonata import choose_population
 from neurosim.results._arrays import FloatArray, IntArray
 from neurosim.results.traces import Traces
@@ -43,6 +43,7 @@ def write_report(path: str | Path, traces: Traces, state: str) -> None:
             f"{path}: a report needs equally spaced samples; those of traces {traces.name!r} "
             f"are not ({n_times} samples)."
         )
+    require_folder(path)
     with h5py.File(path, "w") as file:
         report = file.create_group(f"report/{traces.name}")
         # libsonata takes no double precision here.

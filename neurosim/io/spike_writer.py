@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from neurosim.errors import ParameterError, SimulationError, unknown_name
-from neurosim.io._hdf5 import group, opened
+from neurosim.io._hdf5 import group, opened, require_folder
 from neurosim.io.sonata import (
     KIND,
     create_population,
@@ -71,6 +71,7 @@ class SpikeWriter:
     ) -> None:
         import h5py
 
+        require_folder(path)
         self._prepare(path, dict.fromkeys(populations, float(t_start)), buffer)
         views = {
             name: int_vector(v, f"neuron_ids of {name!r}") for name, v in (neuron_ids or {}).items()

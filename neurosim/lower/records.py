@@ -26,7 +26,8 @@ def checked_records(
         if isinstance(item, Weights):
             if item.projection not in network.projections.values():
                 raise RecordingError(
-                    f"Weights: {item.projection.name!r} belongs to another network."
+                    f"Weights: {item.projection.name!r} belongs to another network. "
+                    "Record one of this network."
                 )
             rule = item.projection.synapse
             if rule is not None and rule.spec.prune is not None:
@@ -43,7 +44,8 @@ def checked_records(
             )
         if not item.target.population.belongs_to(network):
             raise RecordingError(
-                f"record: population {item.target.name!r} belongs to another network."
+                f"record: population {item.target.name!r} belongs to another network. "
+                "Record one of this network."
             )
         if isinstance(item, Spikes):
             spikes.append(item)

@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
+from neurosim import errors
 from neurosim.models.aeif import aeif_cond_alpha, aeif_cond_exp, aeif_psc_exp
 from neurosim.models.alif import alif_psc_exp
 from neurosim.models.base import Model, NeuronModel, neuron_model_from_declaration
@@ -90,10 +91,25 @@ _LAZY = {
     "tripod_mouse": "tripod_neurons",
 }
 
+#: What people who know NEST may look for.
+_NEST_NAMES = {
+    "poisson_generator": "poisson",
+    "inhomogeneous_poisson_generator": "inhomogeneous_poisson",
+    "spike_generator": "spike_source",
+    "parrot_neuron": "parrot",
+    "stdp_synapse": "stdp",
+    "stdp_dopamine_synapse": "stdp_dopamine",
+    "tsodyks2_synapse": "tsodyks2",
+    "clopath_synapse": "clopath",
+}
+
 
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
-        raise AttributeError(f"module 'neurosim.models' has no attribute {name!r}")
+        hint = errors.near_name(name, __all__)
+        if name in _NEST_NAMES:
+            hint = f" NEST's {name} is called {_NEST_NAMES[name]!r} here."
+        raise AttributeError(f"module 'neurosim.models' has no attribute {name!r}.{hint}")
     value = getattr(importlib.import_module(f"neurosim.models.{_LAZY[name]}"), name)
     globals()[name] = value
     return value

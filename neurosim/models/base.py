@@ -12,7 +12,7 @@ from neurosim.errors import ModelError, ParameterError, ParameterWarning, unknow
 from neurosim.models.after_spike import check_reset
 from neurosim.models.declare import Parameter, Refractory, State
 from neurosim.models.spec import METHODS, ModelSpec, SpecBuilder
-from neurosim.units import magnitude
+from neurosim.units import magnitude, plain_numbers
 
 _TEXTS = (
     "equations", "receptors", "threshold", "reset", "refractory", "method", "tolerance",
@@ -84,9 +84,7 @@ def check_values(value: Any, declared: Parameter, what: str) -> Any:
         If it is not a number, not finite, not of one dimension, or out of bounds.
     """
     try:
-        if value is None:
-            raise TypeError("None is no number")
-        array = np.asarray(value, dtype=float)
+        array = plain_numbers(value)
     except (TypeError, ValueError) as error:
         raise ParameterError(
             f"{what} = {value!r}: a number in {declared.unit} is needed."

@@ -9,6 +9,7 @@ import numpy as np
 from neurosim.errors import ParameterError
 from neurosim.models.base import Model
 from neurosim.models.declare import Parameter
+from neurosim.models.lists import finite_list, require_increase
 
 
 class poisson(Model):
@@ -39,19 +40,19 @@ class inhomogeneous_poisson(Model):
 
     def __init__(self, *, times: Any, rates: Any) -> None:
         super().__init__()
-        times = np.array(times, dtype=float, ndmin=1)
-        rates = np.array(rates, dtype=float, ndmin=1)
-        if times.ndim != 1 or times.shape != rates.shape:
+        times = finite_list(times, "inhomogeneous_poisson: times", unit="ms")
+        rates = finite_list(rates, "inhomogeneous_poisson: rates", unit="Hz")
+        if times.shape != rates.shape:
             raise ParameterError(
                 f"inhomogeneous_poisson: times has shape {times.shape} and rates {rates.shape}; "
                 "give one rate for each time."
             )
-        if not (np.isfinite(times).all() and np.isfinite(rates).all()) or (rates < 0).any():
+        if (rates < 0).any():
+            k = int(np.argmax(rates < 0))
             raise ParameterError(
-                "inhomogeneous_poisson: times and rates must be finite, rates >= 0."
+                f"inhomogeneous_poisson: rates has {rates[k]:g} Hz at {k}; rates must be >= 0."
             )
-        if (np.diff(times) <= 0).any():
-            raise ParameterError("inhomogeneous_poisson: times must increase.")
+        require_increase(times, "inhomogeneous_poisson: times")
         self.values = {"times": times, "rates": rates}
 
 
@@ -72,20 +73,17 @@ class spike_source(Model):
 
     def __init__(self, *, times: Any, ids: Any = None, round_times: bool = False) -> None:
         super().__init__()
-        times = np.array(times, dtype=float, ndmin=1)
+        times = finite_list(times, "spike_source: times", unit="ms")
         ids = np.zeros(times.shape, np.int64) if ids is None else np.array(ids, ndmin=1)
-        if times.ndim != 1 or times.shape != ids.shape:
+        if times.shape != ids.shape:
             raise ParameterError(
                 f"spike_source: times has shape {times.shape} and ids {ids.shape}; "
                 "give one id for each spike."
             )
         if ids.size and not np.issubdtype(ids.dtype, np.integer):
-            raise ParameterError("spike_source: ids must be integers.")
-        if not np.isfinite(times).all():
-            bad = np.flatnonzero(~np.isfinite(times))
             raise ParameterError(
-                f"spike_source: {bad.size} of {times.size} spike times are not finite numbers "
-                f"(first: {times[bad[0]]} at {bad[0]}); leave them out."
+                f"spike_source: ids are of type {ids.dtype}; whole numbers are needed, the member "
+                "that emits each spike."
             )
         if (times <= 0).any():
             raise ParameterError(

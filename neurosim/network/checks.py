@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from neurosim.errors import NetworkError, ParameterError
 from neurosim.network.distributions import Distribution
-from neurosim.units import magnitude
+from neurosim.units import magnitude, plain_numbers
 
 Value = float | NDArray[np.float64] | Distribution
 
@@ -31,7 +31,7 @@ def finite_number(value: Any, what: str, *, unit: str | None = None) -> float:
     if unit is not None:
         value = magnitude(value, unit, what)
     try:
-        number = float(value)
+        number = plain_numbers(value).item()
     except (TypeError, ValueError) as error:
         raise ParameterError(f"{what} = {value!r}; a number is needed.") from error
     if not math.isfinite(number):
@@ -67,7 +67,7 @@ def finite_values(value: Any, what: str, *, size: int, each: str, unit: str | No
     if np.ndim(value) == 0:
         return finite_number(value, what)
     try:
-        array = np.array(value, dtype=np.float64)
+        array = plain_numbers(value)
     except (TypeError, ValueError) as error:
         raise ParameterError(f"{what}: numbers are needed ({error}).") from error
     if array.shape != (size,):

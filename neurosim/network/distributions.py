@@ -110,7 +110,9 @@ class Distribution(ABC):
             except (TypeError, ValueError):
                 number = math.nan
             allowed = math.isfinite(number) or (field.name in infinite and not math.isnan(number))
-            self._require(allowed, field.name, "a finite number is needed")
+            self._require(
+                allowed, field.name, "a finite number is needed, in the unit of what is drawn"
+            )
             object.__setattr__(self, field.name, number)
 
 

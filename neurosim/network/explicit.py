@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurosim.errors import NetworkError
 from neurosim.network.rule import Rule
+from neurosim.units import is_quantity, magnitude, plain_numbers
 
 Ids = NDArray[np.int64]
 
@@ -55,7 +56,7 @@ class Explicit(Rule):
             value = getattr(self, name)
             if value is None:
                 continue
-            array = np.array(value, dtype=np.float64)
+            array = _values(value, name)
             if array.shape != pre.shape:
                 raise NetworkError(
                     f"Explicit: {name} has shape {array.shape}, but there are {pre.size} synapses."
@@ -125,6 +126,11 @@ class Explicit(Rule):
         NetworkError
             If only some of the edges have the attribute.
         """
+        if not (hasattr(graph, "nodes") and hasattr(graph, "edges")):
+            raise NetworkError(
+                f"Explicit.from_networkx: a NetworkX graph is needed, not {type(graph).__name__}. "
+                "Try networkx.DiGraph(edges)."
+            )
         number = {node: i for i, node in enumerate(graph.nodes)}
         edges = [(number[a], number[b], data) for a, b, data in graph.edges(data=True)]
         if not graph.is_directed():
@@ -145,7 +151,7 @@ class Explicit(Rule):
                 raise NetworkError(
                     f"Explicit.from_networkx: no edge has the attribute {attribute!r}."
                 )
-            values[name] = np.array(given, np.float64) if given else None
+            values[name] = given or None
         return cls(pre, post, **values)
 
     @classmethod
@@ -179,6 +185,20 @@ class Explicit(Rule):
 
         pre, post, values = read_edges(path, population, edge_types)
         return cls(pre, post, **values)
+
+
+def _values(value: ArrayLike, name: str) -> NDArray[np.float64]:
+    """Return weights or delays [ms] as float64, refusing what is no number."""
+    if name == "delay":
+        value = magnitude(value, "ms", "Explicit: delay")
+    elif is_quantity(value):
+        raise NetworkError(
+            "Explicit: weight has a unit, but the receptor is not known here; give it to connect."
+        )
+    try:
+        return plain_numbers(value)
+    except (TypeError, ValueError) as error:
+        raise NetworkError(f"Explicit: {name}: numbers are needed ({error}).") from error
 
 
 def _indices(ids: ArrayLike, name: str) -> Ids:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.errors import ParameterError
+from neurosim.models.lists import finite_list, require_increase
 from neurosim.network.checks import finite_number
 from neurosim.network.population import Target
 
@@ -51,7 +52,7 @@ class StepCurrent:
     times : (n_steps,) array_like
         Times [ms] from which each value holds, >= 0 and increasing; before the first it is 0.
     values : (n_steps,) array_like
-        Currents [pA] (or the unit of the injected parameter).
+        Currents [pA]; for another parameter than a current, plain numbers in its unit.
 
     Raises
     ------
@@ -68,23 +69,21 @@ class StepCurrent:
     values: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        for name in ("times", "values"):
-            try:
-                array = np.array(getattr(self, name), dtype=np.float64, ndmin=1)
-            except (TypeError, ValueError) as error:
-                raise ParameterError(f"StepCurrent: {name}: numbers are needed.") from error
-            if not np.isfinite(array).all():
-                raise ParameterError(f"StepCurrent: {name} holds a number that is not finite.")
+        for name, unit in (("times", "ms"), ("values", "pA")):
+            array = finite_list(getattr(self, name), f"StepCurrent: {name}", unit=unit)
             object.__setattr__(self, name, array)
-        if self.times.ndim != 1 or self.times.shape != self.values.shape:
+        if self.times.shape != self.values.shape:
             raise ParameterError(
                 f"StepCurrent: times has shape {self.times.shape} and values "
                 f"{self.values.shape}; give one value for each time."
             )
         if not self.times.size:
             raise ParameterError("StepCurrent: times is empty; give at least one step.")
-        if self.times[0] < 0 or (np.diff(self.times) <= 0).any():
-            raise ParameterError("StepCurrent: times must be >= 0 and increase.")
+        if self.times[0] < 0:
+            raise ParameterError(
+                f"StepCurrent: times begin at {self.times[0]:g} ms; they must be >= 0."
+            )
+        require_increase(self.times, "StepCurrent: times")
 
     def __repr__(self) -> str:
         return f"StepCurrent(times={self.times.tolist()}, values={self.values.tolist()})"
@@ -101,7 +100,8 @@ class NoiseCurrent:
     Parameters
     ----------
     mean, std : float
-        Mean and standard deviation of each piece [pA] (or the unit of the injected parameter).
+        Mean and standard deviation of each piece [pA]; for another parameter than a current,
+        plain numbers in its unit.
     dt : float, optional
         Length of a piece [ms]; default: the step of the simulation.
     start, stop : float
@@ -130,7 +130,8 @@ class NoiseCurrent:
             value = getattr(self, name)
             unbounded = (name == "dt" and value is None) or (name == "stop" and value == math.inf)
             if not unbounded:
-                number = finite_number(value, f"NoiseCurrent: {name}")
+                unit = "pA" if name in ("mean", "std") else "ms"
+                number = finite_number(value, f"NoiseCurrent: {name}", unit=unit)
                 object.__setattr__(self, name, number)
         for name, wrong, expected in (
             ("std", self.std < 0, "a standard deviation must be >= 0"),

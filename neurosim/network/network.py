@@ -25,9 +25,11 @@ from neurosim.network.population import Population, Target, overlap
 from neurosim.network.projection import (
     Projection,
     checked_delay,
+    checked_modulator_delay,
     checked_synapse,
     checked_weight,
     resolve_receptors,
+    weight_unit,
 )
 from neurosim.network.rule import Rule
 from neurosim.network.rules import checked_rule
@@ -112,7 +114,7 @@ class Network(TripartiteConnections, SegmentedCells):
             If the model has no state of that name.
         """
         if not hasattr(model, "is_source") or isinstance(model, type):
-            made = f"; try {model.__name__}()" if isinstance(model, type) else ""
+            made = _how_to_make(model)
             raise NetworkError(
                 f"population: model = {model!r}; an instance of a model is needed{made}."
             )
@@ -208,8 +210,8 @@ class Network(TripartiteConnections, SegmentedCells):
         if receptor == RECEPTOR or segment is not None:
             post, rule = self._onto_segments(post, rule, segment, where)
             receptor = None
-        resolve_receptors(post.model, receptor, where)
-        checked_synapse(synapse, modulator, modulator_delay, axonal, where)
+        receptors = resolve_receptors(post.model, receptor, where)
+        checked_synapse(synapse, modulator, axonal, where)
         if modulator is not None:
             self._check_target(modulator, f"{where}: modulator")
         rule.check(pre.n, post.n, overlap(pre, post), where)
@@ -221,13 +223,18 @@ class Network(TripartiteConnections, SegmentedCells):
             pre=pre,
             post=post,
             rule=rule,
-            weight=checked_weight(1.0 if weight is None else weight, rule, where),
+            weight=checked_weight(
+                1.0 if weight is None else weight,
+                rule,
+                where,
+                unit=weight_unit(post.model, receptors),
+            ),
             delay=checked_delay(1.0 if delay is None else delay, rule, where),
             receptor=receptor,
             synapse=synapse,
             round_delays=bool(round_delays),
             modulator=modulator,
-            modulator_delay=modulator_delay,
+            modulator_delay=checked_modulator_delay(modulator_delay, where),
             axonal=float(axonal),
         )
         self._projections[projection.name] = projection
@@ -270,8 +277,9 @@ class Network(TripartiteConnections, SegmentedCells):
         """
         where = f"poisson_input({name_of(target)})"
         self._check_target(target, where)
-        weight = finite_number(weight, f"{where}: weight")
         receptors = resolve_receptors(target.model, receptor, where)
+        unit = weight_unit(target.model, receptors)
+        weight = finite_number(weight, f"{where}: weight", unit=unit)
         rate = finite_number(rate, f"{where}: rate", unit="Hz")
         if rate < 0:
             raise ParameterError(f"{where}: rate = {rate:g} Hz; a rate must be >= 0.")
@@ -358,6 +366,15 @@ class Network(TripartiteConnections, SegmentedCells):
     def _repr_html_(self) -> str:
         """Return tables of populations and projections, for notebooks."""
         return tables(self)
+
+
+def _how_to_make(model: Any) -> str:
+    """Return what a user may have meant who gave a class, or a name, instead of a model."""
+    if isinstance(model, type):
+        return f"; try {model.__name__}()"
+    if isinstance(model, str) and model.isidentifier():
+        return f"; try neurosim.models.{model}()"
+    return ", such as neurosim.models.iaf_psc_exp()"
 
 
 def _check_member_values(model: Any, n: int, name: str) -> None:

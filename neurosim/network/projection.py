@@ -109,9 +109,7 @@ def resolve_receptors(model: Any, receptor: str | None, where: str) -> tuple[str
     )
 
 
-def checked_synapse(
-    synapse: Any, modulator: Any, modulator_delay: Any, axonal: Any, where: str
-) -> None:
+def checked_synapse(synapse: Any, modulator: Any, axonal: Any, where: str) -> None:
     """Check what `connect` was given about plasticity.
 
     Raises
@@ -120,8 +118,6 @@ def checked_synapse(
         If `synapse` is no synapse model, or there is a modulator without a rule that uses it.
     ParameterError
         If the axonal share is not in 0 ... 1.
-    DelayError
-        If the delay of the modulator is not positive.
     """
     if isinstance(synapse, type) and issubclass(synapse, SynapseModel):
         raise NetworkError(
@@ -139,21 +135,42 @@ def checked_synapse(
         raise ParameterError(
             f"{where}: axonal = {axonal:g}; the axonal share of the delay must be in 0 to 1."
         )
-    if modulator_delay is not None and not (
-        finite_number(modulator_delay, f"{where}: modulator_delay", unit="ms") > 0
-    ):
-        raise DelayError(f"{where}: modulator_delay = {modulator_delay:g} ms; it must be > 0 ms.")
 
 
-def checked_weight(weight: Any, rule: Rule, where: str) -> Value:
+def checked_modulator_delay(delay: Any, where: str) -> float | None:
+    """Return the delay of the modulator [ms] as given to `connect`, checked.
+
+    Raises
+    ------
+    DelayError
+        If it is not positive.
+    """
+    if delay is None:
+        return None
+    value = finite_number(delay, f"{where}: modulator_delay", unit="ms")
+    if value <= 0:
+        raise DelayError(f"{where}: modulator_delay = {value:g} ms; it must be > 0 ms.")
+    return value
+
+
+def checked_weight(weight: Any, rule: Rule, where: str, *, unit: str | None = None) -> Value:
     """Return the weights of a projection as given to `connect`, checked.
 
     Raises
     ------
     ParameterError
         If a weight is not a finite number, or an array has the wrong shape or the wrong rule.
+    UnitError
+        If it is a quantity that cannot be converted to `unit`.
     """
-    return _per_synapse(weight, rule, f"{where}: weight")
+    return _per_synapse(weight, rule, f"{where}: weight", unit=unit)
+
+
+def weight_unit(model: Any, receptors: tuple[str, str]) -> str | None:
+    """Return the unit of weights onto two receptors, or None if they have none in common."""
+    spec = getattr(model, "spec", None)  # a parrot takes any weight
+    units = {spec.receptor_units[name] for name in receptors} if spec is not None else set()
+    return units.pop() if len(units) == 1 else None
 
 
 def checked_delay(delay: Any, rule: Rule, where: str) -> Value:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from neurosim.errors import RecordingError, unknown_name
+from neurosim.errors import RecordingError, UnitError, unknown_name
 from neurosim.network.population import Population, PopulationView, Target
+from neurosim.units import magnitude
 
 if TYPE_CHECKING:
     from neurosim.network.projection import Projection
@@ -23,7 +24,9 @@ def _check_target(target: Any, what: str) -> None:
 
 def _check_interval(interval: Any, what: str) -> float:
     try:
-        value = float(interval)
+        value = float(magnitude(interval, "ms", f"{what}: interval"))
+    except UnitError:
+        raise
     except (TypeError, ValueError):
         value = math.nan
     if not (math.isfinite(value) and value > 0):
@@ -40,7 +43,8 @@ class Spikes:
     target : Population or PopulationView
         Whose spikes.
     to : path, optional
-        SONATA file (HDF5) to which they are written while the simulation runs.
+        SONATA file (HDF5) to which they are written while the simulation runs; an existing one is
+        replaced. Several populations may share one.
     """
 
     target: Target
@@ -80,8 +84,13 @@ class State:
     def __post_init__(self) -> None:
         _check_target(self.target, "State")
         model = self.target.model
-        names = (self.names,) if isinstance(self.names, str) else tuple(self.names)
         what = f"State({self.target.name})"
+        if not isinstance(self.names, Iterable):
+            raise RecordingError(
+                f"{what}: names = {self.names!r}; a list is needed. "
+                f"States: {', '.join(model.states)}."
+            )
+        names = (self.names,) if isinstance(self.names, str) else tuple(self.names)
         if not model.states:
             raise RecordingError(f"{what}: {model.name} has no states to record; use Spikes.")
         if not names:

@@ -48,8 +48,9 @@ def overview(results: Results, **options: Any) -> Any:
         shared = ax if shared is None else shared
     stops = [s.t_stop for s in results.spikes.values()]
     stops += [float(t.t[-1]) for t in results.traces.values() if len(t.t)]
-    starts = [s.t_start for s in results.spikes.values()] or [0.0]
-    figure.axes[0].set_xlim(min(starts), max(stops, default=1.0))
+    start = min([s.t_start for s in results.spikes.values()] or [0.0])
+    stop = max(stops, default=start)
+    figure.axes[0].set_xlim(start, stop if stop > start else start + 1.0)  # nothing was run yet
     for ax in figure.axes[:-1]:
         ax.set_xlabel("")
         ax.tick_params(labelbottom=False)

@@ -57,6 +57,18 @@ class TestSpikes:
         assert again.equals(part)
         np.testing.assert_array_equal(again.neuron_ids, [7, 3])
 
+    def test_spikes_can_be_written_to_the_file_that_they_are_read_from(self, exc, tmp_path):
+        exc.to_sonata(tmp_path / "s.h5")
+        SpikeTrains.from_sonata(tmp_path / "s.h5").to_sonata(tmp_path / "s.h5")
+        assert SpikeTrains.from_sonata(tmp_path / "s.h5").equals(exc)
+        assert [p.name for p in tmp_path.iterdir()] == ["s.h5"]
+
+    def test_places_where_no_file_can_be_made(self, exc, tmp_path):
+        with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere; make it first"):
+            exc.to_sonata(tmp_path / "nowhere" / "s.h5")
+        with pytest.raises(IsADirectoryError, match=r"is a folder; give the name of a file in it"):
+            io.SpikeWriter(tmp_path, {"exc": 3})
+
     @settings(max_examples=20, deadline=None)
     @given(drawn=events)
     def test_round_trip_of_any_spikes(self, drawn, tmp_path_factory):

@@ -16,6 +16,7 @@ from neurosim.errors import (
     NeurosimError,
     ParameterError,
     RecordingError,
+    UnitError,
     UnknownNameError,
 )
 from neurosim.network import (
@@ -188,14 +189,32 @@ WRONG = [
     (lambda n, e, i: n.inject(n.populations["drive"], NoiseCurrent(0.0, 1.0)), NetworkError,
      "takes no current"),
     (lambda n, e, i: StepCurrent([0, 1], [1]), ParameterError, "give one value for each time"),
-    (lambda n, e, i: StepCurrent([1, 0], [1, 2]), ParameterError, "must be >= 0 and increase"),
-    (lambda n, e, i: StepCurrent([0], [math.nan]), ParameterError, "not finite"),
+    (lambda n, e, i: StepCurrent([1, 0], [1, 2]), ParameterError,
+     "StepCurrent: times must increase, but 0 ms follows 1 ms (at 1)"),
+    (lambda n, e, i: StepCurrent([-1, 0], [1, 2]), ParameterError, "begin at -1 ms"),
+    (lambda n, e, i: StepCurrent([0], [math.nan]), ParameterError,
+     "StepCurrent: values: 1 of 1 are not finite numbers (first: nan at 0)"),
+    (lambda n, e, i: StepCurrent([0], ["1"]), ParameterError, "numbers in pA are needed"),
+    (lambda n, e, i: models.spike_source(times=["a"]), ParameterError,
+     "spike_source: times = ['a']: numbers in ms are needed"),
+    (lambda n, e, i: models.spike_source(times=[1.0], ids=[0.5]), ParameterError,
+     "ids are of type float64; whole numbers are needed"),
+    (lambda n, e, i: models.inhomogeneous_poisson(times=[0, 1], rates=[1, -1]), ParameterError,
+     "rates has -1 Hz at 1; rates must be >= 0"),
+    (lambda n, e, i: models.iaf_psc_exp(I_e="400"), ParameterError, "a number in pA is needed"),
+    (lambda n, e, i: models.iaf_psc_exp(I_e=np.array([1j])), ParameterError, "a number in pA"),
+    (lambda n, e, i: n.connect(e, i, weight="1"), ParameterError, "weight = '1'; a number"),
+    (lambda n, e, i: n.population(2, "iaf_psc_exp"), NetworkError,
+     "an instance of a model is needed; try neurosim.models.iaf_psc_exp()"),
+    (lambda n, e, i: n.connect(e, i, Explicit.from_networkx([(0, 1)])), NetworkError,
+     "a NetworkX graph is needed, not list"),
     (lambda n, e, i: NoiseCurrent(0.0, -1.0), ParameterError, "NoiseCurrent: std = -1.0"),
     (lambda n, e, i: NoiseCurrent(0.0, 1.0, dt=0.0), ParameterError, "a duration must be > 0 ms"),
     (lambda n, e, i: NoiseCurrent(0.0, 1.0, start=5.0, stop=5.0), ParameterError, "after start"),
     (lambda n, e, i: Spikes("exc"), RecordingError, "a population or a view"),
     (lambda n, e, i: State(e, ["v_m"]), UnknownNameError, "Did you mean 'V_m'?"),
     (lambda n, e, i: State(e, []), RecordingError, "no state named"),
+    (lambda n, e, i: State(e, 5), RecordingError, "names = 5; a list is needed. States: V_m"),
     (lambda n, e, i: State(e, ["V_m", "V_m"]), RecordingError, "named twice"),
     (lambda n, e, i: State(n.populations["drive"], ["V_m"]), RecordingError, "has no states"),
     (lambda n, e, i: State(e, ["V_m"], interval=0.0), RecordingError, "interval = 0.0 ms"),
@@ -228,10 +247,33 @@ def test_a_target_without_exc_and_inh_needs_a_named_receptor(net, exc):
     assert net.connect(exc, target, receptor="b").receptors == ("b", "b")
 
 
-def test_delay_quantities_are_converted(net, exc, inh):
-    pint = pytest.importorskip("pint")
-    projection = net.connect(exc, inh, delay=0.0015 * pint.UnitRegistry().second)
-    assert projection.delay == pytest.approx(1.5)
+def test_quantities_are_converted(net, exc, inh):
+    u = pytest.importorskip("pint").UnitRegistry()
+    projection = net.connect(exc, inh, weight=0.02 * u.nA, delay=0.0015 * u.second)
+    assert (projection.weight, projection.delay) == (pytest.approx(20.0), pytest.approx(1.5))
+    listed = net.connect(
+        exc, inh, Explicit([0, 1], [0, 1]), weight=[0.1, 0.2] * u.nA, delay=[1 * u.ms, 2e-3 * u.s]
+    )
+    np.testing.assert_allclose(listed.weight, [100.0, 200.0])
+    np.testing.assert_allclose(listed.delay, [1.0, 2.0])
+    assert net.poisson_input(exc, 0.1 * u.kHz, weight=0.02 * u.nA).weight == pytest.approx(20.0)
+    current = StepCurrent([0, 0.1] * u.s, [0.1, 0.2] * u.nA)
+    np.testing.assert_allclose((current.times, current.values), ([0, 100], [100, 200]))
+    assert NoiseCurrent(0.1 * u.nA, 0.0, stop=1 * u.s).stop == 1000.0
+    times = models.spike_source(times=[0.1, 0.2] * u.s).values["times"]
+    np.testing.assert_allclose(times, [100.0, 200.0])
+    assert State(exc, ["V_m"], interval=1e-3 * u.s).interval == 1.0
+    with pytest.raises(UnitError, match=r"exc -> inh\): weight = 1 nanosiemens .* to pA"):
+        net.connect(exc, inh, weight=1 * u.nS)
+    with pytest.raises(UnitError, match=r"spike_source: times.* cannot be converted to ms"):
+        models.spike_source(times=[0.1, 0.2] * u.V)
+
+
+def test_a_wrong_name_of_a_model_is_mended():
+    with pytest.raises(AttributeError, match="Did you mean 'iaf_psc_exp'"):
+        models.iaf_psc_expo  # noqa: B018
+    with pytest.raises(AttributeError, match="NEST's poisson_generator is called 'poisson' here"):
+        models.poisson_generator  # noqa: B018
 
 
 def test_a_dropped_network_is_freed():

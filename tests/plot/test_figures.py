@@ -91,6 +91,10 @@ class TestRaster:
         image = plot.raster(exc, order=[2, 0], max_points=1).axes[0].images[0].get_array()
         np.testing.assert_array_equal(np.asarray(image).sum(axis=1), [1, 2])
 
+    def test_a_simulation_that_was_not_run(self):
+        nothing = SpikeTrains([], [], 5, t_stop=0.0)
+        assert drawn(Results(spikes={"exc": nothing}).plot())
+
     def test_silence_and_no_neurons(self):
         assert drawn(SpikeTrains([], [], 5, t_stop=10.0).plot())
         assert drawn(SpikeTrains([], [], 0).plot())
