@@ -185,3 +185,21 @@ def test_the_time_within_a_step_is_that_of_the_substep(engine):
     assert np.arctan(5.0) < crossed < np.arctan(5.0) + 0.02
     assert crossed < 1.4
     assert results.spikes["cell"].times[0] == pytest.approx(1.4)
+
+
+class counting(ns.NeuronModel):
+    """A sum that input raises: no equation, so no step that adapts."""
+
+    V_th = ns.param(1.0, "1")
+    V_m = ns.state("1")
+    receptors = {"in": "V_m += weight"}
+    threshold = "V_m >= V_th"
+    reset = "V_m = 0"
+    method = "rk45"
+    threshold_test = "substep"
+
+
+@pytest.mark.parametrize("engine", ENGINES[:2])
+def test_without_equations_the_threshold_is_tested_once_a_step(engine):
+    results = driven(counting(), [1.0, 2.0, 3.0, 4.0], 0.6, engine)
+    assert results.spikes["cell"].times == pytest.approx([3.0, 5.0])
