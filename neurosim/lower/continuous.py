@@ -10,20 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.errors import NetworkError, ParameterError
-from neurosim.lower.flow import Flow, lower_flow
-from neurosim.lower.memory import check_neurons
-from neurosim.lower.model import LoweredModel
-from neurosim.lower.plan import (
-    ConnectionPlan,
-    StateRecord,
+from neurosim.lower.described import (
     checked_source_ids,
     coherent_values,
-    connection_plan,
     initial_values,
     injected_parameters,
     input_weight,
     used_receptors,
 )
+from neurosim.lower.flow import Flow, lower_flow
+from neurosim.lower.memory import check_neurons
+from neurosim.lower.model import LoweredModel
+from neurosim.lower.plan import ConnectionPlan, StateRecord, connection_plan
 from neurosim.lower.records import checked_records
 from neurosim.models.base import NeuronModel
 from neurosim.models.sources import inhomogeneous_poisson, parrot, poisson, spike_source
