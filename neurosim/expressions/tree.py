@@ -14,6 +14,7 @@ LOGIC = ("and", "or", "not")
 FUNCTIONS = {
     "exp": 1, "log": 1, "sqrt": 1, "sin": 1, "cos": 1, "tanh": 1, "abs": 1, "exprel": 1,
     "min": 2, "max": 2, "clip": 3, "where": 3, "previous": 1, "binomial": 2,
+    "delayed": 2,
 }  # fmt: skip
 
 

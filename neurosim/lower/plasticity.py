@@ -23,7 +23,7 @@ from neurosim.expressions import (
     evaluate,
     symbols,
 )
-from neurosim.expressions.tree import Number, Operation, rebuild
+from neurosim.expressions.tree import Call, Number, Operation, rebuild, walk
 from neurosim.lower.evolution import Evolution, check_products, evolution_of
 from neurosim.lower.grid import to_step
 from neurosim.models.base import NeuronModel
@@ -59,6 +59,19 @@ class Assignment:
     value: Expression
 
 
+@dataclass(frozen=True, order=True)
+class Seen:
+    """A state of the target that synapses read, `lag` steps old when it leaves the target."""
+
+    state: str
+    lag: int = 0
+
+    @property
+    def symbol(self) -> str:
+        """Its name in statements."""
+        return post_symbol(f"{self.state}@{self.lag}" if self.lag else self.state).name
+
+
 @dataclass(frozen=True, eq=False)
 class PlasticityPlan:
     """A rule with numbers, for one projection.
@@ -89,8 +102,9 @@ class PlasticityPlan:
         Its members; None: all.
     modulator_delay : int
         Steps from a spike of the modulator to the synapses.
-    at_spike, sampled : tuple of str
-        States of the target that are kept for every postsynaptic event; for every step.
+    at_spike, at_pre : tuple of Seen
+        States of the target that are kept for every postsynaptic event; that are read at a spike
+        of the source.
     key : tuple of int
         Philox key of `random`.
     prune : Expression or None
@@ -114,8 +128,8 @@ class PlasticityPlan:
     modulator: int | None
     modulator_ids: np.ndarray | None
     modulator_delay: int
-    at_spike: tuple[str, ...]
-    sampled: tuple[str, ...]
+    at_spike: tuple[Seen, ...]
+    at_pre: tuple[Seen, ...]
     key: tuple[int, int]
     prune: Expression | None = None
     regrow: float = 0.0
@@ -124,6 +138,17 @@ class PlasticityPlan:
     def transmits_weight(self) -> bool:
         """Whether what arrives is the weight itself."""
         return self.transmit == Symbol(WEIGHT)
+
+    @property
+    def sampled(self) -> tuple[str, ...]:
+        """States of the target that are kept for every step."""
+        late = {s.state for s in self.at_spike if s.lag}
+        return tuple(sorted(late | {s.state for s in self.at_pre}))
+
+    @property
+    def lag(self) -> int:
+        """Steps for which the rule looks further back than the delay does."""
+        return max((s.lag for s in (*self.at_spike, *self.at_pre)), default=0)
 
     @property
     def reads_target(self) -> bool:
@@ -166,7 +191,8 @@ def lower_plasticity(projection: Any, dt: float, seed: int) -> PlasticityPlan:
                      for n, e in spec.traces[level].items())
         for level in LEVELS
     }  # fmt: skip
-    at_spike, sampled = _post_states(spec, projection, where)
+    _check_target(spec, projection, where)
+    lags = _lags(spec, values, dt, where)
     decaying = {t.name for level in LEVELS for t in traces[level] if t.rest == 0.0}
     evolutions = tuple(evolution_of(n, e, spec, values, decaying, where)
                        for n, e in spec.odes.items())  # fmt: skip
@@ -179,7 +205,7 @@ def lower_plasticity(projection: Any, dt: float, seed: int) -> PlasticityPlan:
             "that no population emits; name one with connect(..., modulator=population)."
         )
     modulator = projection.modulator
-    events, last = _events(spec, values)
+    events, last = _events(spec, values, lags)
     names = [t.name for level in LEVELS for t in traces[level]]
     return PlasticityPlan(
         spec=spec,
@@ -199,8 +225,8 @@ def lower_plasticity(projection: Any, dt: float, seed: int) -> PlasticityPlan:
         modulator=None if modulator is None else modulator.population.index,
         modulator_ids=None if modulator is None or modulator.is_whole else modulator.ids,
         modulator_delay=to_step(projection.modulator_delay or dt, dt, f"{where}: modulator_delay"),
-        at_spike=at_spike,
-        sampled=sampled,
+        at_spike=_seen(spec, "on_post", lags),
+        at_pre=_seen(spec, "on_pre", lags),
         key=stream_key(seed, "synapse", projection.name),
         prune=None if spec.prune is None else _renamed(
             spec.prune, dict(zip(names, (f"{n}@0" for n in names), strict=True)),
@@ -231,8 +257,8 @@ def _trace(
     return Trace(name, level, min(rate, _INSTANT), rest, init)
 
 
-def _post_states(spec: SynapseSpec, projection: Any, where: str) -> tuple[Any, Any]:
-    """Return which states of the target are kept for each of its events, and for each step."""
+def _check_target(spec: SynapseSpec, projection: Any, where: str) -> None:
+    """Check that the target has what the rule reads."""
     target = projection.post.model
     needed = spec.post_states()
     if (
@@ -257,8 +283,35 @@ def _post_states(spec: SynapseSpec, projection: Any, where: str) -> tuple[Any, A
             "target can be read in on_pre, on_post and post_event only."
         )
     _check_units(spec, target, where)
-    at_spike = needed["on_post"]
-    return tuple(sorted(at_spike)), tuple(sorted(needed["on_pre"]))
+
+
+def _lags(
+    spec: SynapseSpec, values: Mapping[str, float], dt: float, where: str
+) -> dict[Call, Seen]:
+    """Return what each ``delayed(state, parameter)`` of the rule stands for."""
+    found = {}
+    for steps in spec.events.values():
+        for call in (e for s in steps for e in walk(s.value)):
+            if isinstance(call, Call) and call.function == "delayed":
+                state, by = (symbol.name for symbol in call.args if isinstance(symbol, Symbol))
+                lag = to_step(values[by], dt, f"{where}: {by}")
+                found[call] = Seen(state.removesuffix("_post"), lag)
+    return found
+
+
+def _seen(spec: SynapseSpec, event: str, lags: Mapping[Call, Seen]) -> tuple[Seen, ...]:
+    """Return what the statements of an event read of the target."""
+    found: set[Seen] = set()
+    for step in spec.events[event]:
+        value = rebuild(step.value, lambda e: _undelayed(e, lags))
+        late = {s.symbol: s for s in lags.values()}
+        names = (n for n in symbols(value) if n.endswith("_post"))
+        found |= {late.get(n, Seen(n.removesuffix("_post"))) for n in names}
+    return tuple(sorted(found))
+
+
+def _undelayed(e: Expression, lags: Mapping[Call, Seen]) -> Expression | None:
+    return Symbol(lags[e].symbol) if isinstance(e, Call) and e in lags else None
 
 
 def _check_units(spec: SynapseSpec, target: Any, where: str) -> None:
@@ -318,7 +371,7 @@ def _regrow(
 
 
 def _events(
-    spec: SynapseSpec, values: Mapping[str, float]
+    spec: SynapseSpec, values: Mapping[str, float], lags: Mapping[Call, Seen]
 ) -> tuple[dict[str, tuple[Assignment, ...]], dict[str, dict[str, str]]]:
     own = {"on_pre": "presynaptic", "on_post": "postsynaptic", "on_modulator": "modulator"}
     events, last = {}, {}
@@ -328,7 +381,8 @@ def _events(
         version = {n: f"{n}@0" for n in traces}
         rows = []
         for step in spec.events[event]:
-            value = _renamed(_without_trivial_powers(step.value, values), version, numbers)
+            value = rebuild(step.value, lambda e: _undelayed(e, lags))
+            value = _renamed(_without_trivial_powers(value, values), version, numbers)
             target = step.target
             local = target not in traces and target not in (*spec.states, WEIGHT)
             if local or (step.level == own.get(event) and target in traces):

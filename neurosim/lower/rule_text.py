@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from neurosim.expressions import Expression, Printer, symbols
 from neurosim.lower.evolution import Evolution
-from neurosim.lower.plasticity import Assignment, PlasticityPlan, Trace
+from neurosim.lower.plasticity import Assignment, PlasticityPlan, Seen, Trace
 from neurosim.models.synapse_spec import WEIGHT
 
 
@@ -80,6 +80,10 @@ class RuleText(ABC):
         if name.startswith("random@"):
             return self.random(name[7:])
         return "v_" + name.replace("@", "_")
+
+    def seen(self, s: Seen) -> str:
+        """Return the name of what is seen of the target."""
+        return self._symbol(s.symbol)
 
     def expression(self, e: Expression) -> str:
         """Return the text of an expression."""

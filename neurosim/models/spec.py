@@ -245,6 +245,10 @@ class SpecBuilder:
                     f"{', '.join(self.states) or 'none'}.{hint}"
                 )
         for call in walk(expression):
+            if isinstance(call, Call) and call.function == "delayed":
+                raise ModelError(
+                    f"{self.name}: in '{line}': delayed() belongs in the statements of a synapse."
+                )
             if not (isinstance(call, Call) and call.function == "previous"):
                 continue
             if "previous" not in allow:

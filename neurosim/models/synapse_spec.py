@@ -242,6 +242,8 @@ class SynapseSpecBuilder:
         for call in walk(expression):
             if isinstance(call, Call) and call.function == "previous":
                 raise ModelError(f"{self.name}: in '{line}': previous() belongs to neuron models.")
+            if isinstance(call, Call) and call.function == "delayed":
+                self._check_delayed(call, line)
         try:
             check_kinds(expression, condition=condition)
         except ModelError as error:
@@ -258,6 +260,16 @@ class SynapseSpecBuilder:
                 f"but {unit} is needed."
             )
         return Unit(1.0, found) if found is not None else unit or DIMENSIONLESS
+
+    def _check_delayed(self, call: Call, line: str) -> None:
+        state, by = call.args
+        declared = self.parameters.get(by.name) if isinstance(by, Symbol) else None
+        is_time = declared and declared.parsed_unit.dimension == MILLISECOND.dimension
+        if not (isinstance(state, Symbol) and state.name.endswith(_SUFFIX) and is_time):
+            raise ModelError(
+                f"{self.name}: in '{line}': delayed() takes a state of the target and a parameter "
+                "with a unit of time, as delayed(V_m_post, late)."
+            )
 
     # ---- events
 

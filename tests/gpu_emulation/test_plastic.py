@@ -29,6 +29,7 @@ class drifting(M.SynapseModel):
 
     tau = ns.models.param(20.0, "ms", gt=0)
     tau_c = ns.models.param(60.0, "ms", gt=0)
+    late = ns.models.param(2.0, "ms")
     A = ns.models.param(0.4, "1")
     hits = ns.models.state("1")
     presynaptic = "dx/dt = -x/tau : 1"
@@ -44,9 +45,14 @@ class drifting(M.SynapseModel):
         c -= A*y
         x += 1
         hits += where(random < 0.5, 1, 0)
-        w += 0.1*(random + hits/50) + 0.001*(V_m_post + 60[mV])/1[mV]
+        w += 0.1*(random + hits/50) + 0.001*(delayed(V_m_post, late) + 60[mV])/1[mV]
     """
-    on_post = "c += A*x*(1 + z); y += 1; z += 0.5; w -= 0.2*random + 0.01*I_syn_ex_post/1[pA]"
+    on_post = """
+        c += A*x*(1 + z)
+        y += 1
+        z += 0.5
+        w -= 0.2*random + 0.01*(I_syn_ex_post - delayed(I_syn_ex_post, late))/1[pA]
+    """
     transmit = "w*(1 + 0.1*x)"
     bounds = ("0", "90")
 

@@ -82,12 +82,12 @@ def clopath(nest, model, states, parameters, pre, post, strength):
     return recorder.get("events")["weights"], held, spikes.get("events")["times"]
 
 
-def pairing(nest, rate, lag):
-    """Return the change of a weight by five pairs, with filters that are read without a delay."""
+def pairing(nest, rate, lag, late):
+    """Return the change of a weight by five pairs, with filters that are read `late` ms late."""
     pre = np.round(30.0 + np.arange(5) * 1000.0 / rate, 1)
     post = np.round(pre + lag - 1.0, 1)
     weights, _, spikes = clopath(
-        nest, "aeif_psc_delta_clopath", ["V_m"], {"delay_u_bars": 0.0},
+        nest, "aeif_psc_delta_clopath", ["V_m"], {"delay_u_bars": late},
         np.append(pre, pre[-1] + 60.0), post, 80.0,
     )  # fmt: skip
     assert spikes.size == 5
@@ -148,7 +148,8 @@ def main():
         w, held, spikes = clopath(nest, model, voltages + more, parameters, pre, post, strength)
         result |= {f"{name}_w": w, f"{name}_states": held, f"{name}_spikes": spikes}
     result["clopath_pairs"] = [
-        [pairing(nest, rate, lag) for rate in RATES] for lag in (10.0, -10.0)
+        [[pairing(nest, rate, lag, late) for rate in RATES] for lag in (10.0, -10.0)]
+        for late in (5.0, 0.0)
     ]
     pre = np.sort(rng.choice(np.arange(200, 3000), 30, replace=False)) / 10
     soma = np.sort(rng.choice(np.arange(200, 3000), 30, replace=False)) / 10

@@ -58,11 +58,9 @@ CLOPATH = {
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", CLOPATH)
 def test_clopath(nest, name, engine):
-    """The rule on NEST's own potentials; NEST reads both filters 5 ms late (delay_u_bars)."""
-    V_m, plus, minus, bar = nest[f"{name}_states"].T[:4]
-    states = {"V_m": V_m, "u_bar_bar": bar}
-    for key, values in (("u_bar_plus", plus), ("u_bar_minus", minus)):
-        states[key] = np.append(np.full(50, values[0]), values[:-50])
+    """The rule on NEST's own potentials; both read the filters 5 ms late (delay_u_bars)."""
+    names = ("V_m", "u_bar_plus", "u_bar_minus", "u_bar_bar")
+    states = dict(zip(names, nest[f"{name}_states"].T, strict=False))
     sent = sent_weights(CLOPATH[name], nest["clopath_pre"], [], weight=0.5, states=states,
                         engine=ENGINES[engine])  # fmt: skip
     np.testing.assert_allclose(sent, nest[f"{name}_w"], rtol=1e-10)

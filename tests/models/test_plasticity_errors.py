@@ -108,6 +108,10 @@ RULES = {
                                       "interval = 'A' is not a parameter with a unit of time", ""),
     "bounds": ({"bounds": ("0", "x")}, "may use parameters only", "bounds"),
     "map": ({"equations": "c := c + 1 : 1"}, "a synapse has no maps", "assign at an event"),
+    "delayed trace": ({"on_pre": "w += delayed(x, tau)"}, "delayed() takes a state of the target",
+                      "as delayed(V_m_post, late)."),
+    "delayed by a number": ({"on_pre": "w += delayed(V_m_post, 3[ms])"}, "a parameter with a unit",
+                            ""),
     "membrane of yesterday": ({"on_pre": "w += previous(x)"}, "previous() belongs to neuron", ""),
 }  # fmt: skip
 

@@ -172,7 +172,8 @@ class PlasticityEmitter(RowEmitter):
             "store(HS, at, WHOLE(step))",
             *[f"store(H, at + {1 + j}, v_{last[t.name].replace('@', '_')})"
               for j, t in enumerate(self.post)],
-            *[f"store(H, at + {1 + len(self.post) + j}, x_{s}[i])"
+            *[f"store(H, at + {1 + len(self.post) + j}, "
+              + (self._sampled(s.state, str(s.lag)) if s.lag else f"x_{s.state}[i]") + ")"
               for j, s in enumerate(plan.at_spike)],
             *self.note_recent(),
             "counts[i] = c + 1",
@@ -187,17 +188,19 @@ class PlasticityEmitter(RowEmitter):
             f"swept = view(X[{L.X_SWEPT}], X[{L.X_N}], np.int32)",
             "now = step",
         ]
-        used = {*plan.at_spike, *plan.sampled, *plan.spec.post_states()["post_event"]}
+        tested = plan.spec.post_states()["post_event"]
+        used = {*(s.state for s in plan.at_spike), *plan.sampled, *tested}
         if used:
             lines.append(
                 f"B = view(X[{L.X_BLOCK}], {L.STATES + len(self.target_states)}, np.int64)"
             )
         lines += [f"x_{s} = view(B[{L.STATES + self.target_states.index(s)}], X[{L.X_N}], REAL)"
                   for s in sorted(used)]  # fmt: skip
+        lines += self._open_samples()
         if plan.spec.post_event is not None:
             condition = plan.spec.post_event
             lines += [f"for i in range(X[{L.X_N}]):"]
-            lines += indent([f"v_{s}_post = x_{s}[i]" for s in sorted(used)])
+            lines += indent([f"v_{s}_post = x_{s}[i]" for s in sorted(tested)])
             lines += [f"    if {self.expression(condition)}:", *indent(append, 2)]
         else:
             lines += [
@@ -208,10 +211,6 @@ class PlasticityEmitter(RowEmitter):
             ]
         if plan.sampled:
             lines += [
-                f"slots, n_post = X[{L.X_SAMPLE_SLOTS}], X[{L.X_N}]",
-                "every = slots * n_post",
-                *[f"s_{s} = view(X[{L.X_SAMPLES}] + {j} * every * ITEM, every, REAL)"
-                  for j, s in enumerate(plan.sampled)],
                 "at = (step % slots) * n_post",
                 "for i in range(n_post):",
                 *[f"    s_{s}[at + i] = x_{s}[i]" for s in plan.sampled],

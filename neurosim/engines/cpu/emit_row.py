@@ -30,7 +30,7 @@ class RowEmitter(SynapseEmitter):
     def in_passes(self) -> bool:
         """Whether rows go through in passes: synapses learn from events of the target alone."""
         plan = self.plan
-        looks_further = plan.spec.uses_modulator or plan.sampled or plan.at_spike
+        looks_further = plan.spec.uses_modulator or plan.at_pre or plan.at_spike
         if looks_further or self.evolving or self.uses_random:
             return False
         return bool(self.reads("on_post") or self._wanted("on_pre"))
@@ -124,8 +124,8 @@ class RowEmitter(SynapseEmitter):
         if self.plan.spec.uses_modulator:
             lines += self._modulator_at(names, "step")
         return lines + [
-            f"v_{s}_post = fetch(s_{s}, ((step - delay + slots) % slots) * n_post + i)"
-            for s in self.plan.sampled
+            f"{self.seen(s)} = " + self._sampled(s.state, f"delay - {s.lag}" if s.lag else "delay")
+            for s in self.plan.at_pre
         ]
 
     def _ask(self, k: str, array: str, place: str) -> Lines:

@@ -73,10 +73,7 @@ class SynapseEmitter(RuleText):
         lines += self._open_history()
         if self.plan.spec.uses_modulator:
             lines += self._open_modulator()
-        if plan.sampled:
-            lines += [f"slots, n_post = X[{L.X_SAMPLE_SLOTS}], X[{L.X_N}]"]
-            lines += [f"s_{s} = view(X[{L.X_SAMPLES}] + {j} * slots * n_post * ITEM, "
-                      "slots * n_post, REAL)" for j, s in enumerate(plan.sampled)]  # fmt: skip
+        lines += self._open_samples()
         if self.uses_random:
             lines += [
                 f"numbers = view(X[{L.X_RANDOM}], size, np.uint32)",
@@ -84,6 +81,18 @@ class SynapseEmitter(RuleText):
                 f"key0, key1 = np.uint32(X[{L.X_KEY0}]), np.uint32(X[{L.X_KEY1}])",
             ]
         return lines
+
+    def _open_samples(self) -> Lines:
+        """Return what opens the states that are kept of the last steps, if any are."""
+        lines = [
+            f"s_{s} = view(X[{L.X_SAMPLES}] + {j} * slots * n_post * ITEM, slots * n_post, REAL)"
+            for j, s in enumerate(self.plan.sampled)
+        ]
+        return [f"slots, n_post = X[{L.X_SAMPLE_SLOTS}], X[{L.X_N}]", *lines] if lines else []
+
+    def _sampled(self, state: str, steps: str) -> str:
+        """Return a state of target `i` as it was some steps ago."""
+        return f"fetch(s_{state}, ((step - {steps} + slots) % slots) * n_post + i)"
 
     def _open_history(self) -> Lines:
         return [
@@ -244,7 +253,7 @@ class SynapseEmitter(RuleText):
         names = self.reads("on_post")
         for j, s in enumerate(self.plan.at_spike):
             at = f"{self._at('p')} + {1 + len(self.post) + j}"
-            lines.append(f"v_{s}_post = fetch(H, {at})")
+            lines.append(f"{self.seen(s)} = fetch(H, {at})")
         if self.uses_random:
             lines += [
                 "round_ = 0",

@@ -213,13 +213,11 @@ class PlasticPart:
         self.swept = self._set(L.X_SWEPT, np.ones(self.n, np.int32))
         if post in thread.blocks:
             x[L.X_BLOCK] = thread.blocks[post].table.ctypes.data
-        x[L.X_SAMPLE_SLOTS] = longest + runner.stride + 1
-        if plan.sampled:
-            states = thread.blocks[post].states
-            # a sleeping population keeps its states elsewhere; it is not allowed to sleep
-            rows = [np.tile(states[s][: self.n], (longest + runner.stride + 1, 1))
-                    for s in plan.sampled]  # fmt: skip
-            self.samples = self._set(L.X_SAMPLES, np.array(rows, self.dtype))
+        x[L.X_SAMPLE_SLOTS] = slots = longest + plan.lag + runner.stride + 1
+        # a sleeping population keeps its states elsewhere; it is not allowed to sleep
+        initial = [thread.blocks[post].states[s][: self.n] for s in plan.sampled]
+        self._initial = np.array(initial, self.dtype).reshape(len(initial), 1, self.n)
+        self.samples = self._set(L.X_SAMPLES, np.repeat(self._initial, slots, axis=1))
 
     @property
     def steps(self) -> np.ndarray:
@@ -294,6 +292,7 @@ class PlasticPart:
         posts = self.plan.traces["postsynaptic"]
         self.history[:, 0, 1 : 1 + len(posts)] = [t.init for t in posts]
         self.note_recent()
+        self.samples[:] = self._initial
         if self.plan.modulator is not None:
             modulators = self.plan.traces["modulator"]
             self.m_steps[0] = LONG_AGO

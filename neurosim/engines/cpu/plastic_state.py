@@ -51,7 +51,7 @@ def state_of(
             saved[name] = ordered(column, np.int64)
         del saved["_"]
     if plan.sampled:
-        back = step - np.arange(first.table[L.X_LONGEST] + 1)[::-1]
+        back = step - np.arange(first.table[L.X_LONGEST] + plan.lag + 1)[::-1]
         rows = [p.samples[:, back % p.samples.shape[1]] for p in parts]
         saved["samples"] = np.concatenate(rows, axis=2)
     if plan.modulator is not None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from neurosim.engines.gpu.emit import FUNCTIONS
 from neurosim.engines.gpu.literals import number
-from neurosim.lower.plasticity import PlasticityPlan
+from neurosim.lower.plasticity import PlasticityPlan, Seen
 from neurosim.lower.rule_text import RuleText
 from neurosim.models.synapse_spec import WEIGHT
 
@@ -134,7 +134,7 @@ class RuleEmitter(RuleText):
                 *self.statements("on_post", ("postsynaptic",), {last[t.name] for t in self.post}),
                 "HS[at] = (ns_whole)t",
                 *[f"H[at + {1 + j}] = v_{_flat(last[t.name])}" for j, t in enumerate(self.post)],
-                *[f"H[at + {1 + len(self.post) + j}] = {self._state(s)}"
+                *[f"H[at + {1 + len(self.post) + j}] = {self._noted(s)}"
                   for j, s in enumerate(self.plan.at_spike)],
                 "x.counts[i] = c + 1",
             ]),
@@ -183,6 +183,16 @@ class RuleEmitter(RuleText):
 
     def _state(self, name: str) -> str:
         return f"p.state[{self.target_states.index(name)} * p.n + i]"
+
+    def _noted(self, s: Seen) -> str:
+        """Return what the history keeps of target `i` at its event of step `t`."""
+        return self._sampled(s) if s.lag else self._state(s.state)
+
+    def _sampled(self, s: Seen, later: str = "") -> str:
+        """Return a state of target `i` of some steps ago; the ring is longer than that."""
+        back = f"(t - ({later}{s.lag}) + x.n_kept) % x.n_kept"
+        row = f"{self.plan.sampled.index(s.state)} * x.n_kept + {back}"
+        return f"x.samples[({row}) * x.n_targets + i]"
 
     def _at(self, p: str) -> str:
         return f"(ring + (({p}) & wrap)) * {self.record}"
@@ -280,7 +290,7 @@ class RuleEmitter(RuleText):
         event = [*self._evolve("now"), *self._pre_at(names, "now"),
                  *self._post_at(names, "now", "p")]  # fmt: skip
         for j, s in enumerate(self.plan.at_spike):
-            event.append(f"v_{s}_post = H[{self._at('p')} + {1 + len(self.post) + j}]")
+            event.append(f"{self.seen(s)} = H[{self._at('p')} + {1 + len(self.post) + j}]")
         if self.uses_random:
             event += [
                 "round = 0",
@@ -302,9 +312,7 @@ class RuleEmitter(RuleText):
             lines = ["int seen = p;", f"while ({self._arrival('seen - 1')} == t) seen--;"]
             lines += _ended(self._post_at(names, "t", "seen"))
         return lines + [
-            f"v_{s}_post = x.samples[({j} * x.n_kept + (t - delay + x.n_kept) % x.n_kept)"
-            " * x.n_targets + i];"
-            for j, s in enumerate(self.plan.sampled)
+            f"{self.seen(s)} = {self._sampled(s, 'delay + ')};" for s in self.plan.at_pre
         ]
 
 

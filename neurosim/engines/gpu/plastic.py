@@ -78,6 +78,11 @@ class PlasticProjection:
         return self.connection.name
 
     @property
+    def n_kept(self) -> int:
+        """Steps for which states of the targets are kept."""
+        return self.longest + self.plan.lag + 2
+
+    @property
     def is_wide(self) -> bool:
         """Whether a synapse takes 64 bits."""
         return bool(self.words.size and self.words.max() >= 2**32)
@@ -117,11 +122,14 @@ class PlasticProjection:
         if self.emitter.uses_random:
             columns["ranks"] = self.rank.astype(np.uint32)
         if plan.sampled:
-            rows = [self.target.initial[s] for s in plan.sampled]
-            columns["samples"] = np.repeat(
-                np.broadcast_to(rows, (len(rows), self.n_targets))[:, None], self.longest + 2, 1
-            ).astype(real)
+            columns["samples"] = self.first_samples()
         return columns
+
+    def first_samples(self) -> np.ndarray:
+        """Return what targets were before the first step: (states, n_kept, targets)."""
+        rows = [self.target.initial[s] for s in self.plan.sampled]
+        now = np.broadcast_to(rows, (len(rows), self.n_targets))
+        return np.repeat(now[:, None], self.n_kept, axis=1).astype(self.real)
 
     def begun(self) -> tuple[np.ndarray, np.ndarray]:
         """Return histories that begin with an event of long ago, and how long they are."""
@@ -145,7 +153,7 @@ class PlasticProjection:
             "n_targets": self.n_targets, "n_synapses": self.rank.size,
             "delay_bits": self.delay_bits, "edge": self.edge, "record": self.emitter.record,
             "capacity": self.capacity, "limit": self.limit, "longest": self.longest,
-            "key": self.plan.key[0] | self.plan.key[1] << 32, "n_kept": self.longest + 2,
+            "key": self.plan.key[0] | self.plan.key[1] << 32, "n_kept": self.n_kept,
         }  # fmt: skip
         for name, value in (known | addresses).items():
             record[name] = value

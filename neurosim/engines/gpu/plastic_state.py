@@ -52,7 +52,7 @@ def state_of(
         "interval": part.edge,
     }
     if plan.sampled:
-        slots = part.longest + 2
+        slots = part.n_kept
         samples = device.fetch(part.arrays["samples"]).reshape(-1, slots, part.n_targets)
         saved["samples"] = samples[:, (step - np.arange(slots - 1)[::-1]) % slots]
     if part.emitter.uses_random:  # a source that spikes again does so in a later step
@@ -90,7 +90,7 @@ def restore(part: PlasticProjection, device: Device, saved: Mapping[str, Any], s
     part.edge = int(saved["interval"])
     _restore_events(part, device, saved["post"], step)
     if plan.sampled:
-        slots = part.longest + 2
+        slots = part.n_kept
         samples = np.zeros((len(plan.sampled), slots, part.n_targets))
         known = np.asarray(saved["samples"])[:, -slots:]
         samples[:, (step - np.arange(known.shape[1])[::-1]) % slots] = known
@@ -134,6 +134,8 @@ def reset(part: PlasticProjection, device: Device, now: list[np.ndarray], step: 
     device.store(arrays["history"], history)
     device.store(arrays["counts"], counts)
     device.store(arrays["swept"], counts)
+    if part.plan.sampled:
+        device.store(arrays["samples"], part.first_samples())
 
 
 def _rows(columns: list[np.ndarray]) -> np.ndarray:

@@ -36,9 +36,13 @@ def state_of(p: PlasticSynapses, step: int) -> dict[str, Any]:
 
 
 def _rows(p: PlasticSynapses, step: int) -> np.ndarray:
-    back = (step - np.arange(p.slots - 1)[::-1]) % p.slots
-    rows = [p.kept[s][back] for s in p.plan.sampled]
-    return np.array(rows).reshape(len(rows), back.size, p.events.shape[1])
+    rows = [ring[_back(ring, step)] for ring in p.sampled.values()]
+    return np.array(rows).reshape(len(rows), p.slots - 1 + p.plan.lag, p.events.shape[1])
+
+
+def _back(ring: np.ndarray, step: int) -> np.ndarray:
+    """Return where the last steps are in a ring, the latest at the end."""
+    return (step - np.arange(len(ring) - 1)[::-1]) % len(ring)
 
 
 def _events(p: PlasticSynapses, step: int) -> dict[str, np.ndarray]:
@@ -56,7 +60,7 @@ def _events(p: PlasticSynapses, step: int) -> dict[str, np.ndarray]:
                     traces = p.jumped("on_post", traces, True)
                 ids.append(i)
                 steps.append(s)
-                kept = [p.kept[k][slot, i] for k in p.plan.at_spike]
+                kept = [ring[slot, i] for ring in p.at_spike.values()]
                 values.append([float(traces[t]) for t in names] + kept)
     width = len(names) + len(p.plan.at_spike)
     return {
@@ -105,9 +109,9 @@ def restore(p: PlasticSynapses, saved: Mapping[str, Any], step: int) -> None:
     for t in p.plan.traces["presynaptic"]:
         p.pre[t.name] = _decayed(t, np.asarray(saved["pre"][t.name], float), since)
     _restore_events(p, saved["post"], step)
-    back = (step - np.arange(p.slots - 1)[::-1]) % p.slots
-    for j, s in enumerate(p.plan.sampled):
-        p.kept[s][back] = saved["samples"][j][-back.size :]
+    for j, ring in enumerate(p.sampled.values()):
+        back = _back(ring, step)
+        ring[back] = saved["samples"][j][-back.size :]
     if p.plan.modulator is not None:
         _restore_modulator(p, saved["modulator"], step)
 
@@ -127,9 +131,9 @@ def _restore_events(p: PlasticSynapses, events: Mapping[str, np.ndarray], step: 
                 p.before[t.name][slot, i] = _decayed(t, *first) if earlier >= 0 else t.rest
                 last = values[max(now, 0), j], (s - steps[max(now, 0)]) * p.dt
                 p.after[t.name][slot, i] = _decayed(t, *last) if now >= 0 else t.rest
-            for j, k in enumerate(p.plan.at_spike):
+            for j, ring in enumerate(p.at_spike.values()):
                 if p.events[slot, i]:
-                    p.kept[k][slot, i] = values[now, len(traces) + j]
+                    ring[slot, i] = values[now, len(traces) + j]
     for t in traces:
         p.post[t.name] = p.after[t.name][step % p.slots].copy()
 

@@ -11,7 +11,7 @@ from neurosim.engines.reference import plastic_state
 from neurosim.expressions import Expression, evaluate, symbols
 from neurosim.expressions.evaluate import exprel
 from neurosim.lower.connectivity import ConnectionSpec, Edges
-from neurosim.lower.plasticity import PlasticityPlan, Trace
+from neurosim.lower.plasticity import PlasticityPlan, Seen, Trace
 from neurosim.lower.rewiring import replace_sources
 from neurosim.models.synapse_spec import WEIGHT
 from neurosim.random import philox, uniform
@@ -32,11 +32,13 @@ class PlasticSynapses:
         Sizes of the two populations.
     dt : float
         Step [ms].
+    initial : mapping of str to (n_post,) float64
+        States of the targets before the first step.
     """
 
     def __init__(
         self, plan: PlasticityPlan, spec: ConnectionSpec, edges: Edges, n_pre: int, n_post: int,
-        dt: float,
+        dt: float, initial: Mapping[str, np.ndarray],
     ) -> None:  # fmt: skip
         self.plan, self.spec, self.edges, self.dt = plan, spec, edges, dt
         self.sign = np.where(edges.weight < 0, -1.0, 1.0)
@@ -52,7 +54,9 @@ class PlasticSynapses:
         self.before = {t: np.tile(v, (self.slots, 1)) for t, v in self.post.items()}
         self.after = {t: np.tile(v, (self.slots, 1)) for t, v in self.post.items()}
         self.events = np.zeros((self.slots, n_post), np.int64)
-        self.kept = {s: np.zeros((self.slots, n_post)) for s in (*plan.at_spike, *plan.sampled)}
+        self.at_spike = {s: np.zeros((self.slots, n_post)) for s in plan.at_spike}
+        self.initial = {s: np.broadcast_to(initial[s], n_post) for s in plan.sampled}
+        self.sampled = {s: np.tile(v, (self.slots + plan.lag, 1)) for s, v in self.initial.items()}
         self.n_pre = n_pre
         self.waiting = np.zeros(plan.modulator_delay + 1, np.int64)
         self._index()
@@ -135,8 +139,11 @@ class PlasticSynapses:
             held = {f"{s}_post": v for s, v in states.items()} | dict(plan.values)
             counts = np.broadcast_to(evaluate(plan.spec.post_event, held), (n,)).astype(np.int64)
         self.events[slot] = counts
-        for s, ring in self.kept.items():
-            ring[slot] = states[s]
+        for s, ring in self.sampled.items():
+            ring[step % len(ring)] = states[s]
+        for seen, ring in self.at_spike.items():
+            late = self._looked_up(seen, step) if seen.lag else states[seen.state]
+            ring[slot] = late
         for t in self.post:
             self.before[t][slot] = self.post[t]
         for k in range(int(counts.max(initial=0))):
@@ -166,7 +173,7 @@ class PlasticSynapses:
             env |= {f"{t}@0": v[self.edges.pre[chosen]] for t, v in self.pre.items()}
             env |= {f"{t}@0": v for t, v in self.modulator.items()}
             at = (row[chosen], post[chosen])
-            env |= {f"{s}_post": self.kept[s][at] for s in self.plan.at_spike}
+            env |= {s.symbol: ring[at] for s, ring in self.at_spike.items()}
             self._run("on_post", chosen, env, step, k)
             before = self.jumped("on_post", before, count > k)
 
@@ -185,7 +192,14 @@ class PlasticSynapses:
         env: Values = {f"{t}@0": v[row, post] for t, v in self.before.items()}
         env |= {f"{t}@0": v[self.edges.pre[chosen]] for t, v in self.pre.items()}
         env |= {f"{t}@0": v for t, v in self.modulator.items()}
-        return env | {f"{s}_post": self.kept[s][row, post] for s in self.plan.sampled}
+        when = step - self.shift[chosen]
+        return env | {s.symbol: self._looked_up(s, when, post) for s in self.plan.at_pre}
+
+    def _looked_up(self, seen: Seen, step: Any, post: Any = slice(None)) -> np.ndarray:
+        """Return a state of targets as it was `seen.lag` steps before a step."""
+        ring = self.sampled[seen.state]
+        found: np.ndarray = ring[(step - seen.lag) % len(ring), post]
+        return found
 
     def _emit(self, step: int, sources: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         where, amounts = [np.zeros(0, np.int64)], [np.zeros(0)]
@@ -278,6 +292,8 @@ class PlasticSynapses:
         self.modulator = {t.name: t.init for t in plan.traces["modulator"]}
         for name, values in self.post.items():
             self.before[name][:] = self.after[name][:] = values
+        for s, ring in self.sampled.items():
+            ring[:] = self.initial[s]
         self.events[:] = 0
         self.waiting[:] = 0
 

@@ -65,6 +65,7 @@ class ReferenceRunner(Runner):
             c.plan.name: PlasticSynapses(
                 c.plan.plasticity, c.plan.spec, c.edges, plan.populations[c.plan.pre].n,
                 plan.populations[c.plan.post].n, plan.dt,
+                getattr(plan.populations[c.plan.post].model, "initial", {}),
             )
             for c in self.connections
             if c.plan.plasticity is not None

@@ -16,11 +16,9 @@ class clopath(SynapseModel):
     (Clopath et al. 2010, Nat. Neurosci. 13:344, equations 1 to 4; NEST's ``clopath_synapse``,
     where all but ``tau_x`` and the bounds belongs to the target neuron).
 
-    NEST reads u_bar_plus and u_bar_minus late by its ``delay_u_bars``, 5 ms by default, about the
-    width of a spike. Here they are read as they are (depression sees them as late as the dendritic
-    part of the delay says), which is NEST with ``delay_u_bars`` 0: engines keep potentials of
-    targets for as long as delays take, and no longer. With a target whose states of these names are
-    5 ms late themselves, weights equal those of NEST's default to 1e-10.
+    Both filters are read late by ``delay_u_bars``, about the width of a spike, so that a spike does
+    not act on itself; depression sees them later still by the dendritic part of the delay. What is
+    earlier than the first step is as at the beginning (NEST: 0 mV).
 
     The target needs the states ``V_m``, ``u_bar_plus``, ``u_bar_minus`` and ``u_bar_bar``:
     `aeif_psc_delta_clopath`, `hh_psc_alpha_clopath`, or a model of your own.
@@ -33,16 +31,18 @@ class clopath(SynapseModel):
     theta_minus = param(-70.6, "mV", doc="filtered potential above which weights change")
     u_ref_squared = param(60.0, "mV**2", gt=0, doc="reference of homeostatic depression")
     tau_x = param(15.0, "ms", gt=0, doc="low-pass of the presynaptic train")
+    delay_u_bars = param(5.0, "ms", ge=0, doc="how late u_bar_plus and u_bar_minus are read")
     Wmin = param(0.0, "1", ge=0, doc="smallest weight")
     Wmax = param(100.0, "1", gt=0, doc="largest weight")
     presynaptic = "dx_bar/dt = -x_bar/tau_x : 1/ms"
     post_event = "V_m_post > theta_plus"
     on_post = """
-        w += A_LTP*(V_m_post - theta_plus)*max(u_bar_plus_post - theta_minus, 0[mV])*x_bar*dt
+        late = delayed(u_bar_plus_post, delay_u_bars)
+        w += A_LTP*(V_m_post - theta_plus)*max(late - theta_minus, 0[mV])*x_bar*dt
     """
     on_pre = """
         amplitude = where(A_LTD_const > 0.5, A_LTD, A_LTD*u_bar_bar_post**2/u_ref_squared)
-        w -= amplitude*max(u_bar_minus_post - theta_minus, 0[mV])
+        w -= amplitude*max(delayed(u_bar_minus_post, delay_u_bars) - theta_minus, 0[mV])
         x_bar += 1/tau_x
     """
     bounds = ("Wmin", "Wmax")
