@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from importlib import resources
 from time import perf_counter
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
-from gpu.place import Place, Row
+from gpu.place import Place, Row, guarded
 
 _KERNELS = """
 extern "C" __global__ void run(int n) {
@@ -22,6 +24,15 @@ extern "C" __global__ void scatter(const uint32_t* places, TYPE* ring, long long
   for (long long k = blockIdx.x * (long long)blockDim.x + threadIdx.x; k < n;
        k += gridDim.x * (long long)blockDim.x)
     atomicAdd(ring + places[k], (TYPE)1);
+}
+// The same additions by each block to a ring of its own in shared memory, 2048 places.
+extern "C" __global__ void scatter_shared(const uint32_t* places, TYPE* ring, int n) {
+  NS_SHARED(TYPE, own, 2048);
+  for (int k = threadIdx.x; k < 2048; k += blockDim.x) own[k] = 0;
+  __syncthreads();
+  for (int k = threadIdx.x; k < n; k += blockDim.x) atomicAdd(own + (places[k] & 2047u), (TYPE)1);
+  __syncthreads();
+  if (threadIdx.x == 0) atomicAdd(ring + blockIdx.x, own[0]);
 }
 """
 #: Synapses of a neuron of the microcircuit, and its spikes in a step of 0.1 ms.
@@ -106,46 +117,59 @@ def barriers(place: Place) -> Iterator[Row]:
 
 
 def additions(place: Place) -> Iterator[Row]:
-    """Atomic additions at random places, of floats and of 64-bit integers."""
+    """Atomic additions at random and at ordered places, in global and in shared memory."""
+    for kind, item in (
+        ("float", np.float32), ("unsigned", np.uint32), ("unsigned long long", np.uint64)
+    ):  # fmt: skip
+        yield from guarded(kind, partial(_additions, place, kind, item))
+
+
+def _additions(place: Place, kind: str, item: Any) -> Iterator[Row]:
     device, rng = place.device(), np.random.default_rng(1)
     wait, most = _waiting(device), place.size(1 << 25, 1 << 10)
-    for kind, item in (("float", np.float32), ("unsigned long long", np.uint64)):
-        program, grid = (
-            device.compile(source(kind), exact=False),
-            _grid(device, 4, place.size(256, 64)),
-        )
-        for label, n_places in _RINGS.items():
-            size = place.size(n_places, 1 << 12)
-            ring = device.to_device(np.zeros(size, item))
-            places = device.to_device(rng.integers(0, size, most, dtype=np.uint32))
-            for n in (*(_ROW * s for s in _SPIKES), most):
-                count = min(n, most)
+    program, grid = device.compile(source(kind), exact=False), _grid(device, 4, place.size(256, 64))
+
+    def timed(kernel: str, arguments: tuple[Any, ...], nodes: int) -> float:
+        replay = program.capture([(kernel, arguments)] * nodes, grid)
+        return place.seconds(replay, wait, 3) / nodes
+
+    for label, n_places in _RINGS.items():
+        size = place.size(n_places, 1 << 12)
+        ring = device.to_device(np.zeros(size, item))
+        drawn = rng.integers(0, size, most, dtype=np.uint32)
+        for n in (*(_ROW * s for s in _SPIKES), most):
+            count = min(n, most)
+            # as they are drawn; and as rows that are ordered by place
+            for order, values in (("random", drawn[:count]), ("ordered", np.sort(drawn[:count]))):
+                places = device.to_device(values)
                 arguments = (
                     np.uint64(device.address(places)), np.uint64(device.address(ring)),
                     np.int64(count),
                 )  # fmt: skip
-                nodes = place.size(50 if count < most else 2, 1)
-                replay = program.capture([("scatter", arguments)] * nodes, grid)
-                seconds = place.seconds(replay, wait, 3) / nodes
-                name = f"{kind}, {label}, {count} additions a launch"
+                seconds = timed("scatter", arguments, place.size(50 if count < most else 2, 1))
+                name = f"{kind}, {label}, {count} {order} additions a launch"
                 yield Row(f"{name}: time", seconds * 1e6, "us")
                 yield Row(f"{name}: rate", count / seconds * 1e-9, "1e9/s")
+    n = place.size(1 << 16, 1 << 8)
+    places = device.to_device(drawn[:n])
+    arguments = (np.uint64(device.address(places)), np.uint64(device.address(ring)), np.int32(n))
+    seconds = timed("scatter_shared", arguments, place.size(20, 1))
+    rate = grid.blocks * n / seconds * 1e-9
+    yield Row(f"{kind}, shared memory of each block, random: rate", rate, "1e9/s")
 
 
 def compilation(place: Place) -> Iterator[Row]:
-    """A network's source, compiled for the first time and taken from CuPy's cache on disk."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["CUPY_CACHE_DIR"] = folder  # before CuPy is imported
+    """A network's source, compiled for the first time and taken from the cache on disk."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        patch.dict(os.environ, {"CUPY_CACHE_DIR": folder}),
+    ):
         import neurosim as ns
         from gpu import networks
 
         simulation = place.simulation(networks.circuit(ns, place.size(0.01, 0.002)))
         text, device = simulation._runner._network.source, place.device()
         for label in ("first", "from the cache"):
-            if not place.emulated:
-                import cupy
-
-                cupy.clear_memo()
             start = perf_counter()
             device.compile(f"// another source\n{text}", exact=False)
             yield Row(f"compile, {label}", perf_counter() - start, "s")

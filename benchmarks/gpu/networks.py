@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from typing import Any
 
 from case import SEED
@@ -41,6 +42,7 @@ def balanced(ns: Any, n: int, k: int = K, synapse: Any = None) -> Any:
 def fly_brain(ns: Any, shrink: int) -> Any:
     """Return the surrogate of the fly brain, that many times smaller, with its sugar neurons."""
     if shrink == 1:
+        prepare_fly()
         return fly.build_neurosim(ns)
     from fly_brain import fly_lif
 
@@ -54,6 +56,18 @@ def fly_brain(ns: Any, shrink: int) -> Any:
         receptor="exc", name="brain",
     )  # fmt: skip
     return net
+
+
+def prepare_fly() -> None:
+    """Draw the wiring of the fly brain once, which takes a minute; others wait for who began."""
+    fly.FOLDER.mkdir(exist_ok=True)
+    complete = fly.FOLDER / "complete"
+    with (fly.FOLDER / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not complete.exists():
+            (fly.FOLDER / "count.npy").unlink(missing_ok=True)  # perhaps of one that was stopped
+            fly.prepare()
+            complete.touch()
 
 
 def drawn(ns: Any, n: int) -> Any:

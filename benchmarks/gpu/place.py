@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +99,18 @@ class Place:
             end()
             times.append(perf_counter() - start)
         return median(times)
+
+
+def guarded(label: str, rows: Callable[[], Iterator[Row]]) -> Iterator[Row]:
+    """Yield rows; that something is refused or fails is a row as well, and the rest goes on."""
+    from neurosim.errors import NetworkError, NetworkSizeError
+
+    try:
+        yield from rows()
+    except (NetworkError, NetworkSizeError) as error:
+        yield Row(label, f"refused: {error}")
+    except Exception as error:
+        yield Row(f"{label} failed: {type(error).__name__}: {error}"[:400], False)
 
 
 def real_time_factor(simulation: Any, full_ms: float, limit_s: float) -> tuple[float, float]:

@@ -39,6 +39,7 @@ def test_every_part_runs_on_the_emulator(session, tmp_path):
     page = (tmp_path / "RESULTS-gpu.md").read_text()
     assert "measures nothing" in page
     assert "| cooperative: real-time factor |" in page
+    assert "| variant='owner': real-time factor |" in page
 
 
 def test_what_fails_or_takes_too_long_is_noted(session, tmp_path, monkeypatch):
@@ -54,6 +55,10 @@ def test_what_fails_or_takes_too_long_is_noted(session, tmp_path, monkeypatch):
     assert [row["name"] for row in found["broken"]["rows"]] == ["before"]
     assert found["machine"]["outcome"] == "done"
     assert session._process("machine", True, 0.01)[1] == "stopped after 0 s"
+    seen: list[Any] = []
+    rows, outcome = session._process("machine", True, 60.0, seen.append)
+    assert (outcome, seen[-1]) == ("done", rows)  # they are written before the part has ended
+    assert rows
     late = session.main(["--emulate", "--out", str(tmp_path), "--seconds", "1"])["parts"]
     assert late["machine"]["outcome"] == "no time was left"
 
@@ -66,12 +71,12 @@ def test_without_a_gpu_each_part_says_so(session, monkeypatch):
 
 
 @pytest.mark.skipif(nvrtc.library() is None, reason="the wheel nvidia-cuda-nvrtc is missing")
-@pytest.mark.parametrize("kind", ["float", "unsigned long long"])
+@pytest.mark.parametrize("kind", ["float", "unsigned", "unsigned long long"])
 def test_kernels_compile_for_gpus(session, kind):
     from gpu.micro import source
 
     found = nvrtc.resources(source(kind), "sm_90")
-    assert set(found) == {"run", "nothing", "scatter"}
+    assert set(found) == {"run", "nothing", "scatter", "scatter_shared"}
     assert all(kernel.registers <= 32 for kernel in found.values())
 
 
