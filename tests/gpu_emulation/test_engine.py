@@ -35,17 +35,20 @@ def assert_near(found: ns.Simulation, expected: ns.Simulation, atol: float = 1e-
         np.testing.assert_allclose(values[name], trace, rtol=1e-8, atol=atol, err_msg=name)
 
 
+def assert_like_reference(found: ns.Simulation, expected: ns.Simulation) -> None:
+    assert_same_trains(found, expected)
+    assert_near(found, expected)
+    for name in ("spikes", "synaptic_events", "neuron_updates", "steps"):
+        assert found.counters[name] == expected.counters[name]
+
+
 @few(3)
 @given(networks())
 def test_random_networks_equal_reference(description):
     description = description | {"cells": list(_CELLS)}
     expected = simulated(description, "reference")
     for engine in (Emulated(), Emulated(seed=4, launch="phases")):
-        found = simulated(description, engine)
-        assert_same_trains(found, expected)
-        assert_near(found, expected)
-        for name in ("spikes", "synaptic_events", "neuron_updates", "steps"):
-            assert found.counters[name] == expected.counters[name]
+        assert_like_reference(simulated(description, engine), expected)
 
 
 @few(2)
