@@ -116,6 +116,13 @@ class WeightTraces:
 
         return weight_histogram(self, **options)
 
+    def plot_matrix(self, **options: Any) -> Any:
+        """Return an image of the final weights; see `neurosim.plot.connectivity_matrix`."""
+        from neurosim.plot import connectivity_matrix
+
+        options = {"unit": self.unit} | options
+        return connectivity_matrix(self.pre, self.post, self.weight, **options)
+
     def __repr__(self) -> str:
         return f"WeightTraces({self.name!r}: {len(self)} synapses, {len(self.times)} times)"
 

@@ -192,6 +192,12 @@ class TestConnectivity:
         assert figure.axes[0].get_ylabel() == "presynaptic neuron"
         assert drawn(figure)
 
+    def test_recorded_weights_are_drawn(self):
+        weights = WeightTraces([0, 1], [1, 0], [2.0, 3.0], [1.0, 1.0], unit="pA")
+        figure = weights.plot_matrix(shape=(2, 2))
+        np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), [[0, 2], [3, 0]])
+        assert "[pA]" in figure.axes[1].get_ylabel()
+
     def test_large_matrices_are_binned_without_loss(self):
         rng = np.random.default_rng(1)
         pre, post = rng.integers(0, 10_000, (2, 100_000))
