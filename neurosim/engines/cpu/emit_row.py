@@ -8,10 +8,12 @@ spike, in vectors. Other rules do everything for one synapse after another.
 
 from __future__ import annotations
 
-from neurosim.engines.cpu.emit_step import Lines, indent
+from neurosim.engines.cpu.emit_step import indent
 from neurosim.engines.cpu.emit_synapse import SynapseEmitter
 from neurosim.engines.cpu.kernels import layout as L
 from neurosim.lower.plasticity import Trace
+from neurosim.lower.rule_text import flat
+from neurosim.lower.step_text import Lines
 
 #: Synapses whose targets' histories memory is asked for ahead.
 _AHEAD = 12
@@ -55,14 +57,9 @@ class RowEmitter(SynapseEmitter):
     def update(self) -> Lines:
         """Return the kernel that a spike of a source runs: int64 f(table, source, step)."""
         last = self.plan.last["on_pre"]
-        left = {last[t.name] for t in self.pre}
         head = [f"then_{t.name}_v = fetch(then_{t.name}, source)" for t in self.pre]
-        head += [f"v_{t.name}_0 = " + self.decayed(t, f"then_{t.name}_v", "step - past")
-                 for t in self.pre]  # fmt: skip
+        head += self.pre_at(None, "step")
         own = self.own_statements()
-        # among synapses, names of presynaptic traces mean what they were at the targets' events
-        kept = sorted({*self.reads("on_pre"), *left} & self.pre_versions())
-        renamed = [f"n_{n.replace('@', '_')} = v_{n.replace('@', '_')}" for n in kept]
         lines = [
             *self._open_table(),
             "first, last = pointers[source], pointers[source + 1]",
@@ -80,17 +77,10 @@ class RowEmitter(SynapseEmitter):
             row = [*self.open_work(), *self.passes(self._spikes())]
         else:
             row = self._one_by_one()
-        lines += [*head, "now = step", *own, *renamed, *row]
-        lines += [
-            f"store(then_{t.name}, source, n_{last[t.name].replace('@', '_')})" for t in self.pre
-        ]
+        lines += [*head, "now = step", *own, *self.keep_own(), *row]
+        lines += [f"store(then_{t.name}, source, n_{flat(last[t.name])})" for t in self.pre]
         lines += ["store(lasts, source, np.int32(step))", "return 0"]
         return self.function("UPDATE", "update(table, source, step)", lines)
-
-    def _own_again(self) -> Lines:
-        """Return lines that give presynaptic names the meaning they have at the source's spike."""
-        return [f"v_{n.replace('@', '_')} = n_{n.replace('@', '_')}"
-                for n in sorted(self.reads("on_pre") & self.pre_versions())]  # fmt: skip
 
     def _spike(self, k: str) -> Lines:
         """Return the statements of the source's spike for synapse `k`."""
@@ -108,8 +98,8 @@ class RowEmitter(SynapseEmitter):
         body = [
             *self._ask("k", "H", "(ahead * capacity + ((np.int64(fetch(counts, ahead)) - 1) "
                        f"& wrap)) * {self.record}"),
-            *self._open_synapse(), *self._catch_up("step"), "now = step", *self._evolve("step"),
-            *self._own_again(), *self._seen_at_pre(names),
+            *self._open_synapse(), *self._catch_up("step"), "now = step", *self.evolve("step"),
+            *self.own_again(), *self._seen_at_pre(names),
         ]  # fmt: skip
         if self.uses_random:
             body.append("round_ = pre_round")
@@ -119,10 +109,10 @@ class RowEmitter(SynapseEmitter):
     def _seen_at_pre(self, names: set[str]) -> Lines:
         lines: Lines = []
         if any(f"{t.name}@0" in names for t in self.post):
-            lines += ["q = p", f"while {self._arrival('q - 1')} == step:", "    q -= 1"]
-            lines += self._post_at(names, "step", "q")
+            lines += ["q = p", f"while {self.arrival('q - 1')} == step:", "    q -= 1"]
+            lines += self.post_at(names, "step", "q")
         if self.plan.spec.uses_modulator:
-            lines += self._modulator_at(names, "step")
+            lines += self.modulator_at(names, "step")
         return lines + [
             f"{self.seen(s)} = " + self._sampled(s.state, f"delay - {s.lag}" if s.lag else "delay")
             for s in self.plan.at_pre
@@ -249,25 +239,25 @@ class RowEmitter(SynapseEmitter):
 
     def _find_many(self) -> Lines:
         """Return the same from the history of the target, for any number of events."""
-        before = self._at("p - 1")
+        before = self.at("p - 1")
         return [
             "top = np.int64(fetch(counts, i))",
             "ring = i * capacity",
             "p = top",
-            f"while {self._arrival('p - 1')} > done:",
+            f"while {self.arrival('p - 1')} > done:",
             "    p -= 1",
             "while p < top:",
             *indent([
-                f"now = {self._arrival('p')}",
+                f"now = {self.arrival('p')}",
                 "if now > step:",
                 "    break",
-                *self._list_event("now", f"now - ({self._arrival('p - 1')})", "H", before),
+                *self._list_event("now", f"now - ({self.arrival('p - 1')})", "H", before),
                 "n += 1",
                 "p += 1",
             ]),
-            f"while {self._arrival('p - 1')} == step:",
+            f"while {self.arrival('p - 1')} == step:",
             "    p -= 1",
-            f"store(since_, j, WHOLE(step - ({self._arrival('p - 1')})))",
+            f"store(since_, j, WHOLE(step - ({self.arrival('p - 1')})))",
             *[f"store(post_{t.name}_, j, fetch(H, {before} + {1 + m}))"
               for m, t in self._wanted("on_pre")],
         ]  # fmt: skip
@@ -291,7 +281,7 @@ class RowEmitter(SynapseEmitter):
             "v_w = fetch(weight_, j)",
             *[f"v_{s} = fetch(c_{s}, k)" for s in self.plan.states],
             *[f"v_{t.name}_0 = fetch(event_{t.name}_, m)" for _, t in self._event_traces()],
-            *self._post_event(),
+            *self.post_event(),
             "store(weight_, j, v_w)",
             *[f"store(c_{s}, k, v_{s})" for s in self.changed_states()],
         ]
@@ -302,7 +292,7 @@ class RowEmitter(SynapseEmitter):
             "k = begin + j",
             "v_w = fetch(weight_, j)",
             *[f"v_{s} = fetch(c_{s}, k)" for s in self.plan.states],
-            *self._own_again(),
+            *self.own_again(),
             *[f"v_{t.name}_0 = " + self.decayed(t, f"fetch(post_{t.name}_, j)", "fetch(since_, j)")
               for _, t in self._wanted("on_pre")],
             *self._spike("k"),

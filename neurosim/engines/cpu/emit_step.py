@@ -10,8 +10,7 @@ from neurosim.engines.cpu.emit_matrix import is_table, scratch_lines, table_line
 from neurosim.engines.cpu.kernels import layout
 from neurosim.lower.model import LoweredModel
 from neurosim.lower.propagator import Propagator
-from neurosim.lower.step_text import Lines as Lines
-from neurosim.lower.step_text import StepText, Syntax
+from neurosim.lower.step_text import Lines, StepText, Syntax
 
 if TYPE_CHECKING:
     from neurosim.engines.cpu.codegen import Coefficients
@@ -39,6 +38,18 @@ SYNTAX = Syntax(
 def indent(lines: Lines, by: int = 1) -> Lines:
     """Return the lines moved to the right."""
     return ["    " * by + line for line in lines]
+
+
+def unpacked(lines: Lines, prologue: Lines) -> Lines:
+    """Return the lines with what unpacks coefficients, known only at the end, in each kernel."""
+    result: Lines = []
+    for line in lines:
+        if line.strip() == "@prologue":
+            space = line[: len(line) - len(line.lstrip())]
+            result += [space + p for p in prologue]
+        else:
+            result.append(line)
+    return result
 
 
 class StepEmitter(StepText):

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from neurosim.engines.cpu.emit_step import FUNCTIONS, Lines, indent, number
+from neurosim.engines.cpu.emit_step import FUNCTIONS, indent, number
 from neurosim.engines.cpu.kernels import layout as L
 from neurosim.lower.plasticity import PlasticityPlan
-from neurosim.lower.rule_text import RuleText
-from neurosim.models.synapse_spec import WEIGHT
+from neurosim.lower.rule_text import RuleSyntax, RuleText
+from neurosim.lower.step_text import Lines
 
-_PLASTIC_FUNCTIONS = FUNCTIONS | {"**": "power({0}, {1})"}
+_SYNTAX = RuleSyntax(
+    functions=FUNCTIONS | {"**": "power({0}, {1})"}, number=number, argument="q{}",
+    random="REAL(uniform(philox4(np.uint32(fetch(numbers, k)), np.uint32(now), np.uint32({}), "
+           "np.uint32(round_), key0, key1)[0]))",
+    then="then_{}_v", place="(ring + ({} & wrap)) * {}", kept="fetch(H, {})",
+    step_kept="np.int64(fetch(HS, {}))", keep="store(H, {}, {})",
+)  # fmt: skip
 
 
 class SynapseEmitter(RuleText):
@@ -32,19 +38,9 @@ class SynapseEmitter(RuleText):
         self, plan: PlasticityPlan, dt: float, precision: str, signed: bool,
         target_states: Iterable[str],
     ) -> None:  # fmt: skip
-        super().__init__(plan, dt, _PLASTIC_FUNCTIONS, number)
-        self.precision, self.signed = precision, signed
+        super().__init__(plan, dt, signed, _SYNTAX)
+        self.precision = precision
         self.target_states = list(target_states)
-        self.record = 1 + len(self.post) + len(plan.at_spike)
-
-    def argument(self, number: int) -> str:
-        """Return the name of a number of the rule."""
-        return f"q{number}"
-
-    def random(self, number: str) -> str:
-        """Return the text of a random number of the synapse."""
-        counter = f"np.uint32(fetch(numbers, k)), np.uint32(now), np.uint32({number})"
-        return f"REAL(uniform(philox4({counter}, np.uint32(round_), key0, key1)[0]))"
 
     # ---- pieces of the loop over synapses
 
@@ -52,12 +48,18 @@ class SynapseEmitter(RuleText):
         """Return a kernel of a kind (`UPDATE`, `HOOK`)."""
         return ["", "", f"@cfunc({kind}, **OPTIONS)", f"def {signature}:", *indent(lines)]
 
-    def _open_table(self) -> Lines:
-        plan = self.plan
-        lines = [
+    def open_numbers(self) -> Lines:
+        """Return the lines that open the table of a part, and what stands for its numbers."""
+        return [
             f"X = view(table, {L.X_COLUMNS}, np.int64)",
             f"Q = view(X[{L.X_NUMBERS}], @numbers, REAL)",
             "@prologue",
+        ]
+
+    def _open_table(self) -> Lines:
+        plan = self.plan
+        lines = [
+            *self.open_numbers(),
             f"bits, base, padded = X[{L.X_BITS}], X[{L.X_BASE}], X[{L.X_PADDED}]",
             "mask = (1 << bits) - 1",
             f"pointers = view(X[{L.X_POINTERS}], X[{L.X_SOURCES}] + 1, np.int64)",
@@ -113,12 +115,6 @@ class SynapseEmitter(RuleText):
             f"m_top = X[{L.X_M_COUNT}]",
         ]
 
-    def _at(self, p: str) -> str:
-        return f"(ring + ({p} & wrap)) * {self.record}"
-
-    def _arrival(self, p: str) -> str:
-        return f"np.int64(fetch(HS, {self._at(p)})) + delay"
-
     def _target(self) -> Lines:
         """Return lines that set the target of synapse k and the delay with which it sees it."""
         lines = ["word = fetch(packed, k)", "delay = np.int64(word >> bits)"]
@@ -141,7 +137,7 @@ class SynapseEmitter(RuleText):
             "top = np.int64(fetch(counts, i))",
             "ring = i * capacity",
             "p = top",
-            f"while {self._arrival('p - 1')} > done:",
+            f"while {self.arrival('p - 1')} > done:",
             "    p -= 1",
         ]
         if self.plan.spec.uses_modulator:
@@ -151,7 +147,7 @@ class SynapseEmitter(RuleText):
                 "    m -= 1",
             ]
         if self.evolving:
-            lines += [f"as_of = max(past, X[{L.X_EDGE}], {self._arrival('p - 1')})"]
+            lines += [f"as_of = max(past, X[{L.X_EDGE}], {self.arrival('p - 1')})"]
             if self.plan.spec.uses_modulator:
                 lines += ["as_of = max(as_of, fetch(MS, (m - 1) & m_wrap) + m_delay)"]
         return lines
@@ -164,26 +160,8 @@ class SynapseEmitter(RuleText):
     def _changes_weight(self) -> bool:
         return self.plan.spec.changes_weights
 
-    def _pre_at(self, names: set[str], when: str) -> Lines:
-        return [
-            f"v_{t.name}_0 = " + self.decayed(t, f"then_{t.name}_v", f"{when} - past")
-            for t in self.pre
-            if f"{t.name}@0" in names
-        ]
-
-    def _post_at(self, names: set[str], when: str, p: str) -> Lines:
-        """Return traces of the target as the synapse sees them after its event before `p`."""
-        wanted = [(j, t) for j, t in enumerate(self.post) if f"{t.name}@0" in names]
-        if not wanted:
-            return []
-        at = f"before = {self._at(p + ' - 1')}"
-        lines = [at, f"since = {when} - np.int64(fetch(HS, before)) - delay"]
-        return lines + [
-            f"v_{t.name}_0 = " + self.decayed(t, f"fetch(H, before + {1 + j})", "since")
-            for j, t in wanted
-        ]
-
-    def _modulator_at(self, names: set[str], when: str) -> Lines:
+    def modulator_at(self, names: set[str], when: str) -> Lines:
+        """Return traces of the modulator as the synapse sees them after its event before `m`."""
         wanted = [(j, t) for j, t in enumerate(self.modulator) if f"{t.name}@0" in names]
         if not wanted:
             return []
@@ -197,37 +175,22 @@ class SynapseEmitter(RuleText):
             for j, t in wanted
         ]
 
-    def _evolve(self, until: str) -> Lines:
-        """Return what advances states that change between events from `as_of`."""
-        if not self.evolving:
-            return []
-        names = self.evolution_reads()
-        lines = [*self._pre_at(names, "as_of"), *self._post_at(names, "as_of", "p")]
-        lines += self._modulator_at(names, "as_of")
-        lines.append(f"elapsed = REAL({until} - as_of)")
-        lines += [f"e_{e.name} = {self.evolved(e)}" for e in self.plan.evolutions]
-        lines += [f"v_{e.name} = e_{e.name}" for e in self.plan.evolutions]
-        lines.append(f"as_of = {until}")
-        if any(e.name == WEIGHT for e in self.plan.evolutions):
-            lines.append(self.clip())
-        return lines
-
     def _catch_up(self, limit: str) -> Lines:
         """Return the loop over the events that reached a synapse up to the step `limit`."""
-        post = [*self._event_head("on_post", "now"), *self._post_event(), "p += 1"]
+        post = [*self.seen_at(self.reads("on_post"), "now"), *self.post_event(), "p += 1"]
         if not self.plan.spec.uses_modulator:
             return [
                 "while p < top:",
-                f"    now = {self._arrival('p')}",
+                f"    now = {self.arrival('p')}",
                 f"    if now > {limit}:",
                 "        break",
                 *indent(post),
             ]
-        modulated = self._event_head("on_modulator", "now")
+        modulated = self.seen_at(self.reads("on_modulator"), "now")
         modulated += self.statements("on_modulator", ("modulator", "synapse"), set())
         return [
             "while True:",
-            f"    now = {self._arrival('p')} if p < top else FOREVER",
+            f"    now = {self.arrival('p')} if p < top else FOREVER",
             "    m_now = fetch(MS, m & m_wrap) + m_delay if m < m_top else FOREVER",
             f"    if min(now, m_now) > {limit}:",
             "        break",
@@ -239,26 +202,11 @@ class SynapseEmitter(RuleText):
             "        m += 1",
         ]
 
-    def _event_head(self, event: str, now: str) -> Lines:
-        names = self.reads(event)
+    def count_events(self) -> Lines:
+        """Return what counts the events of the target in the step of event `p`, before it."""
+        before, at = self.at("p - 1 - round_"), self.at("p")
         return [
-            *self._evolve(now),
-            *self._pre_at(names, now),
-            *self._post_at(names, now, "p"),
-            *(self._modulator_at(names, now) if self.plan.spec.uses_modulator else []),
+            "round_ = 0",
+            f"while fetch(HS, {before}) == fetch(HS, {at}):",
+            "    round_ += 1",
         ]
-
-    def _post_event(self) -> Lines:
-        lines = []
-        names = self.reads("on_post")
-        for j, s in enumerate(self.plan.at_spike):
-            at = f"{self._at('p')} + {1 + len(self.post) + j}"
-            lines.append(f"{self.seen(s)} = fetch(H, {at})")
-        if self.uses_random:
-            lines += [
-                "round_ = 0",
-                "while fetch(HS, " + self._at("p - 1 - round_") + ") == fetch(HS, "
-                + self._at("p") + "):",
-                "    round_ += 1",
-            ]  # fmt: skip
-        return lines + self.statements("on_post", ("postsynaptic", "synapse"), names)

@@ -12,14 +12,19 @@ from collections.abc import Sequence
 
 from neurosim.engines.gpu.emit import FUNCTIONS
 from neurosim.engines.gpu.literals import number
-from neurosim.lower.plasticity import PlasticityPlan, Seen
-from neurosim.lower.rule_text import RuleText
-from neurosim.models.synapse_spec import WEIGHT
+from neurosim.lower.plasticity import PlasticityPlan
+from neurosim.lower.rule_target import Seen
+from neurosim.lower.rule_text import RuleSyntax, RuleText, flat
+from neurosim.lower.step_text import Lines
 
-Lines = list[str]
-_FUNCTIONS = FUNCTIONS | {
-    "**": "ns_power({0}, {1})", "binomial": "ns_binomial({0}, {1}, {2})",
-}  # fmt: skip
+_SYNTAX = RuleSyntax(
+    functions=FUNCTIONS | {"**": "ns_power({0}, {1})", "binomial": "ns_binomial({0}, {1}, {2})"},
+    number=number, argument="q[{}]",
+    random="REAL(ns_uniform(ns_philox(x.ranks[k], (uint32_t)now, {}u, (uint32_t)round, "
+           "x.key).w0))",
+    then="then_{}", place="(ring + (({}) & wrap)) * {}", kept="H[{}]",
+    step_kept="(long long)HS[{}]", keep="H[{}] = {}",
+)  # fmt: skip
 #: What lines assign to without a declaration.
 _VARIABLE = re.compile(r"\s*((?:v|e|n|then)_\w+|elapsed|since|before|round) = ")
 #: Arguments of what lets one synapse catch up.
@@ -41,8 +46,6 @@ class RuleEmitter(RuleText):
 
     Attributes
     ----------
-    record : int
-        Numbers that the history keeps of an event of the target: its step, traces, states.
     every : bool
         Whether the rule looks at its targets in every step.
     """
@@ -50,24 +53,22 @@ class RuleEmitter(RuleText):
     def __init__(
         self, plan: PlasticityPlan, dt: float, signed: bool, target_states: Sequence[str]
     ) -> None:
-        super().__init__(plan, dt, _FUNCTIONS, number)
-        self.signed = signed
+        super().__init__(plan, dt, signed, _SYNTAX)
         self.target_states = list(target_states)
-        self.record = 1 + len(self.post) + len(plan.at_spike)
         self.every = bool(plan.sampled) or plan.spec.post_event is not None
         self.source = "\n".join(
             [*self._row(), *self._settle(), *self._peek(), *self._append(), *self._jump(),
              *self._look()]
         )  # fmt: skip
 
-    def argument(self, number: int) -> str:
-        """Return the text of a number of the rule."""
-        return f"q[{number}]"
+    def modulator_at(self, names: set[str], when: str) -> Lines:
+        """Return nothing: rules with a modulator do not run here."""
+        return []
 
-    def random(self, number: str) -> str:
-        """Return the text of a random number of the synapse."""
-        counter = f"x.ranks[k], (uint32_t)now, {number}u, (uint32_t)round"
-        return f"REAL(ns_uniform(ns_philox({counter}, x.key).w0))"
+    def count_events(self) -> Lines:
+        """Return what counts the events of the target in the step of event `p`, before it."""
+        before, at = self.at("p - 1 - round"), self.at("p")
+        return ["round = 0", f"while (HS[{before}] == HS[{at}]) round++"]
 
     # ---- functions
 
@@ -75,19 +76,14 @@ class RuleEmitter(RuleText):
         """Return what a synapse does at the spikes of its source in a step, and what it sends."""
         names = self.reads("on_pre")
         last = self.plan.last["on_pre"]
-        versions = self.pre_versions()
-        left = {last[t.name] for t in self.pre}
-        # until the event, names of the source's traces mean what they were at the targets' events
-        later = [f"n_{_flat(n)} = v_{_flat(n)}" for n in sorted({*names, *left} & versions)]
-        back = [f"v_{_flat(n)} = n_{_flat(n)}" for n in sorted(names & versions)]
-        body = _ended([*self._pre_at(None, "t"), *self.own_statements(), *later])
+        body = _ended([*self.pre_at(None, "t"), *self.own_statements(), *self.keep_own()])
         body += self._catch_up()
-        body += _ended(["now = t", *self._evolve("t"), *back])
+        body += _ended(["now = t", *self.evolve("t"), *self.own_again()])
         body += self._seen_at_pre(names)
         body += ["round = spike;"] if self.uses_random else []
         body += _ended(self.statements("on_pre", ("synapse",), set()))
         body.append(f"ns_send(net, x, receptor, i, t + reach, {self._sent()});")
-        body += _ended([*[f"then_{t.name} = n_{_flat(last[t.name])}" for t in self.pre],
+        body += _ended([*[f"then_{t.name} = n_{flat(last[t.name])}" for t in self.pre],
                         "past = t"])  # fmt: skip
         lines = [
             "const long long source = s.source;",
@@ -112,7 +108,7 @@ class RuleEmitter(RuleText):
         weight = "ns_signed(v_w, stored)" if self.signed else "v_w"
         lines = [
             *self._open("x.last", "x.traces"),
-            *_ended(self._evolve("t")),
+            *_ended(self.evolve("t")),
             f"out[k] = {weight};",
             *[f"out[{1 + j} * x.n_synapses + k] = v_{s};" for j, s in enumerate(self.plan.states)],
         ]
@@ -120,22 +116,16 @@ class RuleEmitter(RuleText):
 
     def _append(self) -> Lines:
         """Return what notes an event of a target in its history."""
-        last = self.plan.last["on_post"]
         lines = [
             "const int c = x.counts[i], wrap = (int)x.capacity - 1;",
             "const long long ring = i * x.capacity, now = t;",
             "REAL* H = x.history;",
             "ns_whole* HS = (ns_whole*)H;",
-            f"const long long at = {self._at('c')};",
+            f"const long long at = {self.at('c')};",
             *_ended([
-                f"before = {self._at('c - 1')}", "since = now - (long long)HS[before]",
-                *[f"v_{t.name}_0 = " + self.decayed(t, f"H[before + {1 + j}]", "since")
-                  for j, t in enumerate(self.post)],
-                *self.statements("on_post", ("postsynaptic",), {last[t.name] for t in self.post}),
+                *self.traces_at_event("now"),
                 "HS[at] = (ns_whole)t",
-                *[f"H[at + {1 + j}] = v_{_flat(last[t.name])}" for j, t in enumerate(self.post)],
-                *[f"H[at + {1 + len(self.post) + j}] = {self._noted(s)}"
-                  for j, s in enumerate(self.plan.at_spike)],
+                *self.keep_event(self._noted),
                 "x.counts[i] = c + 1",
             ]),
         ]  # fmt: skip
@@ -152,8 +142,8 @@ class RuleEmitter(RuleText):
         lines += [
             "for (int spike = 0; spike < count; spike++) {",
             *_indent(_ended([
-                *self._pre_at(None, "now"), *self.own_statements(),
-                *[f"then_{t.name} = v_{_flat(last[t.name])}" for t in self.pre], "past = t",
+                *self.pre_at(None, "now"), *self.own_statements(),
+                *[f"then_{t.name} = v_{flat(last[t.name])}" for t in self.pre], "past = t",
             ])),
             "}",
             *[f"x.traces[{j} * x.n_sources + i] = then_{t.name};" for j, t in enumerate(self.pre)],
@@ -194,12 +184,6 @@ class RuleEmitter(RuleText):
         row = f"{self.plan.sampled.index(s.state)} * x.n_kept + {back}"
         return f"x.samples[({row}) * x.n_targets + i]"
 
-    def _at(self, p: str) -> str:
-        return f"(ring + (({p}) & wrap)) * {self.record}"
-
-    def _arrival(self, p: str) -> str:
-        return f"(long long)HS[{self._at(p)}] + delay"
-
     def _open(self, last: str, traces: str) -> Lines:
         """Return what reads a synapse, and how far it has caught up with its target."""
         delay = "reach"
@@ -225,11 +209,11 @@ class RuleEmitter(RuleText):
             "const int top = x.counts[i], wrap = (int)x.capacity - 1;",
             "const long long ring = i * x.capacity, done = ns_max(past, swept);",
             "int p = top;",
-            f"while ({self._arrival('p - 1')} > done) p--;",
+            f"while ({self.arrival('p - 1')} > done) p--;",
         ]  # fmt: skip
         if self.evolving:
             lines.append(
-                f"long long as_of = ns_max(ns_max(past, x.edge), {self._arrival('p - 1')});"
+                f"long long as_of = ns_max(ns_max(past, x.edge), {self.arrival('p - 1')});"
             )
         return lines
 
@@ -250,56 +234,12 @@ class RuleEmitter(RuleText):
         sent = self.expression(self.plan.transmit)
         return f"ns_signed(REAL(1.0), stored)*{sent}" if self.signed else sent
 
-    def _pre_at(self, names: set[str] | None, when: str) -> Lines:
-        """Return traces of the source at a time; None: all of them."""
-        return [
-            f"v_{t.name}_0 = " + self.decayed(t, f"then_{t.name}", f"{when} - past")
-            for t in self.pre
-            if names is None or f"{t.name}@0" in names
-        ]
-
-    def _post_at(self, names: set[str], when: str, p: str) -> Lines:
-        """Return traces of the target as the synapse sees them after its event before `p`."""
-        wanted = [(j, t) for j, t in enumerate(self.post) if f"{t.name}@0" in names]
-        if not wanted:
-            return []
-        return [
-            f"before = {self._at(p + ' - 1')}",
-            f"since = {when} - (long long)HS[before] - delay",
-            *[f"v_{t.name}_0 = " + self.decayed(t, f"H[before + {1 + j}]", "since")
-              for j, t in wanted],
-        ]  # fmt: skip
-
-    def _evolve(self, until: str) -> Lines:
-        """Return what advances states that change between events from `as_of`."""
-        if not self.evolving:
-            return []
-        names, changing = self.evolution_reads(), self.plan.evolutions
-        lines = [*self._pre_at(names, "as_of"), *self._post_at(names, "as_of", "p")]
-        lines.append(f"elapsed = REAL({until} - as_of)")
-        lines += [f"e_{e.name} = {self.evolved(e)}" for e in changing]
-        lines += [f"v_{e.name} = e_{e.name}" for e in changing]
-        lines.append(f"as_of = {until}")
-        if any(e.name == WEIGHT for e in changing):
-            lines.append(self.clip())
-        return lines
-
     def _catch_up(self) -> Lines:
         """Return the loop over the events of the target that reached a synapse up to step t."""
-        names = self.reads("on_post")
-        event = [*self._evolve("now"), *self._pre_at(names, "now"),
-                 *self._post_at(names, "now", "p")]  # fmt: skip
-        for j, s in enumerate(self.plan.at_spike):
-            event.append(f"{self.seen(s)} = H[{self._at('p')} + {1 + len(self.post) + j}]")
-        if self.uses_random:
-            event += [
-                "round = 0",
-                f"while (HS[{self._at('p - 1 - round')}] == HS[{self._at('p')}]) round++",
-            ]
-        event += self.statements("on_post", ("postsynaptic", "synapse"), names)
+        event = [*self.seen_at(self.reads("on_post"), "now"), *self.post_event()]
         return [
             "for (; p < top; p++) {",
-            f"  now = {self._arrival('p')};",
+            f"  now = {self.arrival('p')};",
             "  if (now > t) break;",
             *_indent(_ended(event)),
             "}",
@@ -309,8 +249,8 @@ class RuleEmitter(RuleText):
         """Return what the synapse sees of its target at a spike of its source."""
         lines = []
         if any(f"{t.name}@0" in names for t in self.post):
-            lines = ["int seen = p;", f"while ({self._arrival('seen - 1')} == t) seen--;"]
-            lines += _ended(self._post_at(names, "t", "seen"))
+            lines = ["int seen = p;", f"while ({self.arrival('seen - 1')} == t) seen--;"]
+            lines += _ended(self.post_at(names, "t", "seen"))
         return lines + [
             f"{self.seen(s)} = {self._sampled(s, 'delay + ')};" for s in self.plan.at_pre
         ]
@@ -339,10 +279,6 @@ def dispatch(emitters: Sequence[RuleEmitter]) -> str:
         lines += [f"    case {k}: return ns_{name}_{k}({arguments});" for k, _ in chosen]
         lines += ["  }", "  return 0;" if result == "int" else "", "}"]
     return "\n".join(lines)
-
-
-def _flat(name: str) -> str:
-    return name.replace("@", "_")
 
 
 def _ended(lines: Lines) -> Lines:
