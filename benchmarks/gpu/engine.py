@@ -20,7 +20,8 @@ _WAYS = ({"launch": "cooperative"}, {"launch": "graph"}, {"launch": "phases"},
          {"variant": "owner"})  # fmt: skip
 #: Other options of the microcircuit.
 _OPTIONS: tuple[dict[str, Any], ...] = (
-    {"deterministic": True}, {"deterministic": True, "variant": "owner"}, {"procedural": True},
+    {"deterministic": True}, {"deterministic": "int32"},
+    {"deterministic": "int32", "variant": "owner"}, {"procedural": True},
     {"weights": "float16"}, {"precision": "float64"},
 )  # fmt: skip
 Spikes = tuple[np.ndarray, np.ndarray]

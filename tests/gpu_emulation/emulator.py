@@ -161,7 +161,7 @@ class Emulated(Engine):
     """The GPU engine with another device; the options are those of `GPU` and `EmulatedDevice`."""
 
     precision: str = "float64"
-    deterministic: bool = False
+    deterministic: Any = False
     launch: str = "auto"
     variant: str = "auto"
     weights: str = "auto"
@@ -176,4 +176,5 @@ class Emulated(Engine):
             variant=self.variant,
             weights=self.weights, procedural=self.procedural,
         )  # fmt: skip
-        return GpuRunner(supported(plan), options, self.device or EmulatedDevice(self.seed))
+        checked = supported(plan, narrow=self.deterministic == "int32")
+        return GpuRunner(checked, options, self.device or EmulatedDevice(self.seed))

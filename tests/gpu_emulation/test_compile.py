@@ -22,7 +22,8 @@ pytestmark = pytest.mark.skipif(
 )
 ARCHITECTURES = ("sm_75", "sm_80", "sm_90")
 KERNELS = {"run", "update", "after", "drive", "tick"}
-FORMS = (("float32", False), ("float32", True), ("float64", False), ("float64", True))
+FORMS = (("float32", False), ("float32", True), ("float64", False), ("float64", True),
+         ("float32", "int32"))  # fmt: skip
 
 
 class _Listed(EmulatedDevice):
@@ -35,7 +36,9 @@ class _Listed(EmulatedDevice):
         return SimpleNamespace(admit=lambda kernel, grid: True)
 
 
-def source_of(net: ns.Network, real: str, deterministic: bool, procedural: bool = False) -> str:
+def source_of(
+    net: ns.Network, real: str, deterministic: bool | str, procedural: bool = False
+) -> str:
     plan = ns.Simulation(net, engine="reference").plan
     device = _Listed(tile=256, chunk=128)
     _ = DeviceNetwork(plan, device, real, deterministic, procedural=procedural).program
@@ -99,8 +102,9 @@ def test_every_model_compiles_and_keeps_its_states_in_registers(architecture):
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize(
     ("real", "deterministic", "weights"),
-    [(*FORMS[0], "auto"), (*FORMS[0], "float16"), (*FORMS[1], "float16"), (*FORMS[2], "auto")],
-)
+    [(*FORMS[0], "auto"), (*FORMS[0], "float16"), (*FORMS[1], "float16"), (*FORMS[2], "auto"),
+     (*FORMS[4], "auto")],
+)  # fmt: skip
 def test_owners_keep_everything_in_registers(architecture, real, deterministic, weights):
     # as many neurons a block as the cortical microcircuit gives each of an H200
     net = ns.Network()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from emulator import Emulated
+from emulator import Emulated, EmulatedDevice
 from hypothesis import given
 from hypothesis import strategies as st
 from random_networks import SLEEPING, STEPPED, networks
@@ -16,8 +16,9 @@ from test_engine import assert_checkpoints_move, begun, refused, simulated
 
 import neurosim as ns
 from neurosim.engines.base import Engine, Runner
+from neurosim.engines.gpu.options import GPU
 from neurosim.engines.reference import runner as reference
-from neurosim.errors import NetworkError, ParameterError
+from neurosim.errors import NetworkError, NetworkSizeError, ParameterError
 from neurosim.lower.expand import expand
 from neurosim.lower.quantize import rounded, unit
 
@@ -80,6 +81,67 @@ def test_single_precision_gives_the_same_spikes_too(description):
     assert expected.counters["spikes"] > 100
 
 
+@few(2)
+@given(networks())
+def test_sums_in_32_bits_are_the_same_everywhere(description):
+    sources = [s for s in description["sources"] if "parrot" not in s]
+    description = driven(description, _CELLS) | {"sources": sources}
+    expected = simulated(description, ns.CPU(deterministic="int32", threads=2))
+    device = EmulatedDevice(3, blocks=5, shared=500 << 10)
+    for options in ({"seed": 1}, {"variant": "owner", "device": device}):
+        found = simulated(description, Emulated(deterministic="int32", **options))
+        assert_identical(found, expected)
+        assert found._runner._network.ring.dtype == np.int32
+    assert expected.counters["spikes"] > 100
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_largest_possible_sum_fits_into_32_bits(sign):
+    # all synapses of a neuron at once, some sources several times, and nothing to spare
+    net = ns.Network()
+    cells = net.population(3, ns.models.iaf_psc_delta(V_th=1e9, C_m=1.0), name="cells")
+    for name, n, times in (("one", 2047, [1.0]), ("three", 1, [1.0, 1.0, 1.0])):
+        ids = np.repeat(np.arange(n), len(times))
+        source = ns.models.spike_source(times=np.tile(times, n), ids=ids)
+        net.connect(net.population(n, source, name=name), cells, weight=sign * 0.999, delay=0.5)
+    record = [ns.State(cells, ["V_m"], interval=1.5)]
+    values = []
+    for engine in (
+        "reference", ns.CPU(deterministic="int32"), Emulated(deterministic="int32"),
+        Emulated(deterministic="int32", variant="owner"),
+    ):  # fmt: skip
+        results = ns.simulate(net, 1.5, seed=3, record=record, engine=engine)
+        values.append(results.traces["cells"]["V_m"])
+    np.testing.assert_allclose(values[0], -70.0 + sign * 2050 * 0.999)
+    np.testing.assert_allclose(values[1], values[0], rtol=1e-5)
+    for found in values[2:]:
+        np.testing.assert_array_equal(found, values[1])
+
+
+def test_what_has_no_sums_in_32_bits_is_refused():
+    def network(source: Any, **synapse: Any) -> ns.Network:
+        net = ns.Network()
+        cells = net.population(2, ns.models.iaf_psc_exp(), name="cells")
+        net.connect(net.population(1, source, name="source"), cells, weight=1.0, delay=1.0,
+                    name="projection", **synapse)  # fmt: skip
+        return net
+
+    often = ns.models.spike_source(times=np.ones(300_000), ids=np.zeros(300_000, int))
+    for engine in (ns.CPU(deterministic="int32"), Emulated(deterministic="int32")):
+        text = r"members of population 'source' may spike any number of times in a step"
+        refused(NetworkError, text, network(ns.models.parrot()), engine)
+        text = (
+            r"receptor 'exc' of population 'cells' may get 3e\+05 in a step from weights up to 1;"
+        )
+        refused(NetworkSizeError, text, network(often), engine)
+    text = r"GPU\(deterministic='int32'\) needs a bound.*'projection' change \(stdp\)"
+    plastic = network(ns.models.poisson(rate=5.0), synapse=ns.models.stdp())
+    refused(NetworkError, text, plastic, engine)
+    for engine in (ns.CPU, GPU):
+        with pytest.raises(ParameterError, match="deterministic = 'int16'; True, False or 'int32'"):
+            engine(deterministic="int16")
+
+
 def test_checkpoints_move_within_the_mode(tmp_path):
     engines = (Emulated(deterministic=True), ns.CPU(deterministic=True, threads=2))
     assert_checkpoints_move(
@@ -116,7 +178,7 @@ def test_the_largest_weight_takes_thirty_bits(largest):
 def test_what_cannot_be_deterministic_is_refused():
     with pytest.raises(ParameterError, match=r"strategy = 'event' .*needs strategy='auto' or"):
         ns.CPU(deterministic=True, strategy="event")
-    with pytest.raises(ParameterError, match="deterministic = 1; True or False"):
+    with pytest.raises(ParameterError, match="deterministic = 1; True, False"):
         ns.CPU(deterministic=1)
     net = ns.Network()
     a, b = (net.population(3, ns.models.iaf_psc_exp(), name=n) for n in "ab")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neurosim.engines.cpu.kernels import layout as L
-from neurosim.engines.cpu.kernels.exact import note_largest, round_to_units
+from neurosim.engines.cpu.kernels.exact import count_synapses, note_largest, round_to_units
 from neurosim.engines.cpu.partition import Partition
 from neurosim.engines.cpu.synapses import Bundle
 from neurosim.errors import NetworkError
@@ -38,8 +38,11 @@ def check_static(plan: Plan) -> None:
             )
 
 
-def round_weights(plan: Plan, parts: Partition, bundles: Sequence[Bundle]) -> Units:
-    """Round all stored weights, in place; return the units of each population, by receptor."""
+def round_weights(plan: Plan, parts: Partition, bundles: Sequence[Bundle], narrow: bool) -> Units:
+    """Round all stored weights, in place; return the units of each population, by receptor.
+
+    With `narrow`, they are such that sums fit into 32 bits.
+    """
     largest = [np.zeros(len(p.receptors) if p.model else 1) for p in plan.populations]
     mask = (1 << parts.bits) - 1
     for bundle in bundles:
@@ -51,7 +54,7 @@ def round_weights(plan: Plan, parts: Partition, bundles: Sequence[Bundle]) -> Un
             note_largest(part.packed, part.weight, mask, found)
             for p, view in _channels(plan, parts, t, found):
                 np.maximum(largest[p], view.max(axis=1, initial=0.0), out=largest[p])
-    result = units(plan, largest)
+    result = units(plan, largest, _degrees(plan, parts, bundles) if narrow else None)
     for t in range(parts.threads):
         each = np.ones(1 << parts.bits)
         for p, view in _channels(plan, parts, t, each):
@@ -61,6 +64,18 @@ def round_weights(plan: Plan, parts: Partition, bundles: Sequence[Bundle]) -> Un
             if part.weight is not None:
                 round_to_units(part.packed, part.weight, mask, each)
     return result
+
+
+def _degrees(plan: Plan, parts: Partition, bundles: Sequence[Bundle]) -> list[np.ndarray]:
+    """Return the most synapses that reach a receptor of one neuron, by population."""
+    degree = [np.zeros(len(p.receptors) if p.model else 1) for p in plan.populations]
+    for t in range(parts.threads):
+        found = np.zeros(1 << parts.bits)
+        for bundle in bundles:
+            count_synapses(bundle.parts[t].packed, (1 << parts.bits) - 1, found)
+        for p, view in _channels(plan, parts, t, found):
+            np.maximum(degree[p], view.max(axis=1, initial=0.0), out=degree[p])
+    return degree
 
 
 def _channels(

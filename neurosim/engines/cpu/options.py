@@ -12,6 +12,7 @@ from neurosim.errors import ParameterError
 from neurosim.lower.connectivity import count_estimate
 from neurosim.lower.continuous import ContinuousPlan
 from neurosim.lower.plan import Plan
+from neurosim.lower.quantize import check_option
 from neurosim.network.distributions import CONSTANT, UNIFORM
 
 #: Most steps between meetings of the threads; the driver keeps a bit for each in an int64.
@@ -44,11 +45,12 @@ class CPU(Engine):
         raises an error for models that cannot sleep (nonlinear ones).
     precision : {"float64", "float32"}
         Precision of states, weights and input.
-    deterministic : bool
+    deterministic : bool or "int32"
         Round weights to whole numbers of a unit (2**-30 of the largest weight of each receptor),
         add them up exactly, and compute each step without contracting products and sums: the
-        spikes are those of ``GPU(deterministic=True)``. For static synapses; every neuron is
-        stepped in every step.
+        spikes are those of ``GPU(deterministic=True)``. With ``"int32"`` units are such that sums
+        fit into 32 bits, as in ``GPU(deterministic="int32")``. For static synapses; every neuron
+        is stepped in every step.
 
     Examples
     --------
@@ -59,7 +61,7 @@ class CPU(Engine):
     threads: int | None = None
     strategy: str = "auto"
     precision: str = "float64"
-    deterministic: bool = False
+    deterministic: bool | str = False
     name = "cpu"
 
     def __post_init__(self) -> None:
@@ -71,10 +73,7 @@ class CPU(Engine):
         whole = isinstance(self.threads, int) and not isinstance(self.threads, bool)
         if self.threads is not None and not (whole and self.threads >= 1):
             raise ParameterError(f"CPU: threads = {self.threads!r}; a whole number >= 1 is needed.")
-        if not isinstance(self.deterministic, bool):
-            raise ParameterError(
-                f"CPU: deterministic = {self.deterministic!r}; True or False is needed."
-            )
+        check_option("CPU", self.deterministic)
         if self.deterministic and self.strategy == "event":
             raise ParameterError(
                 "CPU: strategy = 'event' advances a neuron over many steps at once, which rounds "

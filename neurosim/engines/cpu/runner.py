@@ -69,8 +69,10 @@ class CpuRunner(Runner):
         compiled = time.perf_counter()
         check_memory(plan, self.parts, self.inbox.itemsize)
         self.bundles = build_bundles(plan, self.parts, self.inbox)
-        exact = options.deterministic
-        self.units = round_weights(plan, self.parts, self.bundles) if exact else None
+        self.units = None
+        if options.deterministic:
+            narrow = options.deterministic == "int32"
+            self.units = round_weights(plan, self.parts, self.bundles, narrow)
         shortest, longest = delay_range(self.bundles, self.parts.bits)
         self.slots = longest + 1
         check_ring(plan, self.parts, self.slots, self.inbox.itemsize)
@@ -125,7 +127,7 @@ class CpuRunner(Runner):
 
     def _kernel(self, p: PopulationPlan) -> tuple[Any, Any, Sleep | None]:
         assert p.model is not None
-        exact = self.options.deterministic
+        exact = bool(self.options.deterministic)
         sleep = None if exact or self.options.strategy == "clock" else sleep_of(p.model)
         watched = self._watched(p.index)
         if sleep is not None and watched:

@@ -41,7 +41,7 @@ class DeviceNetwork:
     plan : Plan
     device : Device
     real : {"float32", "float64"}
-    deterministic : bool
+    deterministic : bool or "int32"
     weights : {"auto", "float16"}
     procedural : bool, str or sequence of str
 
@@ -52,18 +52,19 @@ class DeviceNetwork:
     """
 
     def __init__(
-        self, plan: Plan, device: Device, real: str, deterministic: bool, weights: str = "auto",
-        procedural: Procedural = False,
+        self, plan: Plan, device: Device, real: str, deterministic: bool | str,
+        weights: str = "auto", procedural: Procedural = False,
     ) -> None:  # fmt: skip
         self.plan, self.device, self.real = plan, device, np.dtype(real)
         self.layout = layout_of(plan, device.tile)
         self.form = Format(
-            "double" if self.real.itemsize == 8 else "float", deterministic, False, device.tile,
-            device.chunk, weights == "float16",
+            "double" if self.real.itemsize == 8 else "float", bool(deterministic), False,
+            device.tile, device.chunk, weights == "float16", narrow=deterministic == "int32",
         )  # fmt: skip
         self.plastic = PlasticNetwork(plan, self.layout, self.real, device)
         self.synapses = Synapses(plan, self.layout, device, self.form, procedural, self.plastic)
-        self.amount = np.dtype(np.int64) if deterministic else self.real
+        whole = np.dtype(np.int32 if self.form.narrow else np.int64)
+        self.amount = whole if deterministic else self.real
         emitters = {p.index: StepEmitter(p.model) for p in plan.populations if p.model is not None}
         self.bodies = {
             p.index: emitters[p.index].body() if p.model is not None else RELAY

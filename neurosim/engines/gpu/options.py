@@ -9,6 +9,7 @@ from neurosim.engines.base import Engine, Runner
 from neurosim.errors import ParameterError
 from neurosim.lower.continuous import ContinuousPlan
 from neurosim.lower.plan import Plan
+from neurosim.lower.quantize import check_option
 
 PRECISIONS = ("float32", "float64")
 LAUNCHES = ("auto", "cooperative", "graph", "phases")
@@ -24,10 +25,13 @@ class GPU(Engine):
     ----------
     precision : {"float32", "float64"}
         Precision of states, weights and input.
-    deterministic : bool
+    deterministic : bool or "int32"
         Add input up as integers, in units of 2**-30 of the largest weight of each receptor, so that
         results are the same in every run; without it the order of additions, and so the last digit
-        of a sum, differs from run to run.
+        of a sum, differs from run to run. Sums have 64 bits. With ``"int32"`` they have 32, and
+        units are 2**-30 of the largest sum that a receptor can get in a step: half the memory for
+        input on its way, coarser weights (a millionth with some thousand synapses a neuron), and
+        static synapses only.
     device : int
         Which GPU, from 0.
     launch : {"auto", "cooperative", "graph", "phases"}
@@ -59,7 +63,7 @@ class GPU(Engine):
     """
 
     precision: str = "float32"
-    deterministic: bool = False
+    deterministic: bool | str = False
     device: int = 0
     launch: str = "auto"
     variant: str = "auto"
@@ -76,10 +80,7 @@ class GPU(Engine):
                 raise ParameterError(
                     f"GPU: {option} = {getattr(self, option)!r}; choose one of {', '.join(valid)}."
                 )
-        if not isinstance(self.deterministic, bool):
-            raise ParameterError(
-                f"GPU: deterministic = {self.deterministic!r}; True or False is needed."
-            )
+        check_option("GPU", self.deterministic)
         if self.variant == "owner" and self.launch in ("graph", "phases"):
             raise ParameterError(
                 f"GPU: launch = {self.launch!r} does not go with variant = 'owner', which is one "
@@ -115,5 +116,5 @@ class GPU(Engine):
         from neurosim.engines.gpu.runner import GpuRunner
         from neurosim.engines.gpu.support import supported
 
-        checked = supported(plan)
+        checked = supported(plan, narrow=self.deterministic == "int32")
         return GpuRunner(checked, self, open_device(self.device))

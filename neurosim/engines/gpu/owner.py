@@ -22,7 +22,6 @@ from neurosim.engines.gpu.owner_source import OwnerFormat, owner_text
 from neurosim.engines.gpu.owner_structs import OWNER, WANTED
 from neurosim.errors import EngineUnavailableError, NetworkError, NetworkSizeError
 from neurosim.lower.plan import Plan
-from neurosim.lower.quantize import BITS
 
 _MOST_THREADS, _MOST_PLACES, _WARP = 1024, 0xFFFF, 32
 #: Registers of a multiprocessor, of 32 bits; what a step takes beside states, before and after it.
@@ -163,7 +162,8 @@ class OwnerVariant:
         if self._network.real.itemsize == 8:
             ways.append("precision='float32'")
         if self._network.amount.kind == "i":
-            ways.append("deterministic=False")
+            narrow = self._network.form.narrow
+            ways.append(f"deterministic={False if narrow else 'int32'!r}")
         return ", ".join(ways[:-1]) + f" or {ways[-1]}"
 
     # ---- memory
@@ -180,7 +180,7 @@ class OwnerVariant:
         self._kept.append(rows)
         network.synapses.drop()
         network.nbytes += self._rows.nbytes - network.synapses.nbytes
-        unit = 2.0**BITS if network.form.deterministic else 1.0
+        unit = network.synapses.whole if network.form.deterministic else 1.0
         targets = process_targets(self._plan, network.layout)
         draws = owned_draws(network.processes, targets, layout.homes, layout.n_owners)
         blocks = owned_blocks(network.processes, targets, layout.homes, layout.n_owners)

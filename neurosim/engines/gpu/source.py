@@ -45,6 +45,8 @@ class Format:
         Whether weights are stored in half precision.
     drawn : bool
         Whether there are rows that are drawn when they are delivered.
+    narrow : bool
+        Whether amounts that are integers have 32 bits.
     """
 
     real: str
@@ -54,6 +56,12 @@ class Format:
     chunk: int = 128
     half: bool = False
     drawn: bool = False
+    narrow: bool = False
+
+    @property
+    def amount(self) -> str:
+        """The C type of a sum of input."""
+        return ("int" if self.narrow else "long long") if self.deterministic else self.real
 
     @property
     def weight(self) -> str:
@@ -131,7 +139,7 @@ def _options(form: Format) -> str:
             f"typedef {form.real} REAL;",
             f"typedef unsigned {'long long' if form.wide else 'int'} ns_synapse;",
             f"typedef {form.weight} ns_weight;",
-            f"typedef {'long long' if form.deterministic else form.real} ns_amount;",
+            f"typedef {form.amount} ns_amount;",
             f"#define NS_DETERMINISTIC {int(form.deterministic)}",
             f"#define NS_HALF {int(form.half)}",
             f"#define NS_DRAWN {int(form.drawn)}",

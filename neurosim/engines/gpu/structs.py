@@ -38,7 +38,8 @@ _FIELDS = {
         ("const int*", "row_of"), ("long long", "constant"), ("double", "amount"),
     ],
     "Build": [
-        ("unsigned*", "counts"), ("const long long*", "row"), ("ns_synapse*", "synapses"),
+        ("unsigned*", "counts"), ("unsigned*", "degrees"),  # of rows, of channels
+        ("const long long*", "row"), ("ns_synapse*", "synapses"),
         ("ns_weight*", "weights"), ("unsigned long long*", "measured"),
         ("unsigned long long*", "tables"), ("long long", "n_tables"), ("long long", "table_size"),
         ("long long", "n_rows"), ("long long", "n_weighted"), ("long long", "delay_bits"),

@@ -19,8 +19,8 @@ def refused(rule: PlasticityPlan) -> str | None:
     return None
 
 
-def supported(plan: Plan | ContinuousPlan) -> Plan:
-    """Return the plan if this engine can run it.
+def supported(plan: Plan | ContinuousPlan, *, narrow: bool = False) -> Plan:
+    """Return the plan if this engine can run it; `narrow`: with sums in 32 bits.
 
     Raises
     ------
@@ -38,6 +38,11 @@ def supported(plan: Plan | ContinuousPlan) -> Plan:
             raise NetworkError(
                 f"engine 'gpu' cannot run projection {c.name!r}: its rule "
                 f"{c.plasticity.spec.name} {reason}. Use engine='cpu'."
+            )
+        if c.plasticity is not None and narrow:
+            raise NetworkError(
+                f"GPU(deterministic='int32') needs a bound of all sums, but the weights of "
+                f"projection {c.name!r} change ({c.plasticity.spec.name}). Use deterministic=True."
             )
     if plan.gaps is not None:
         raise NetworkError("engine 'gpu' cannot run gap junctions. Use engine='cpu'.")

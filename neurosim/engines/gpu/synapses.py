@@ -83,6 +83,8 @@ class Synapses:
         Bits of a delay; slots of the ring, a power of two above the longest delay.
     scale : tuple of (n_rows,) float64
         Of each population: what one unit of each row of channels stands for.
+    whole : float
+        With deterministic sums: a power of two above all weights in their units.
     n_synapses, n_weighted : int
         Stored synapses, and those with a weight of their own.
     drawn : list of int
@@ -110,6 +112,8 @@ class Synapses:
         for k, (c, rows) in enumerate(zip(self.connections, self._rows, strict=True)):
             self.records[k] = record_of(c, rows, plan, layout, partial(self._put, k))[0]
         self.drawn = self._chosen(procedural)
+        self.whole = 2.0**BITS
+        self._degrees: list[np.ndarray] = []
         self._counts, self._measured = self._measure()
         longest = max([1, *(int(m["LONGEST_DELAY"]) for m in self._measured)])
         if plastic:
@@ -137,11 +141,17 @@ class Synapses:
         measured = device.to_device(np.tile(np.array(first, np.uint64), (len(sizes), 1)))
         build = np.zeros(1, BUILD)
         build["counts"], build["find"] = device.address(counts), NONE
+        if self._form.narrow:
+            n_channels = self._layout.n_channels
+            degrees = device.to_device(np.zeros(n_channels, np.uint32))
+            build["degrees"] = device.address(degrees)
         self.records["first_row"] = starts[:-1]
         for k in range(len(sizes)):
             build["measured"] = device.address(measured) + 8 * len(MEASURED) * k
             self._launch(self._program, "measure", k, build)
         found = by_name(device.fetch(measured))
+        if self._form.narrow:
+            self._degrees = self._most_synapses(device.fetch(degrees, n_channels))
         for k, m in enumerate(found):
             if m["N_SHORT"]:  # once more, to see where the first of them leads
                 build["measured"] = device.address(measured) + 8 * len(MEASURED) * k
@@ -150,6 +160,15 @@ class Synapses:
                 column = by_name(device.fetch(measured))[k]["SHORT_COLUMN"]
                 raise short_error(self.connections[k].spec, m, column, self._rows[k].by_target)
         return np.split(device.fetch(counts), starts[1:-1]), found
+
+    def _most_synapses(self, degrees: np.ndarray) -> list[np.ndarray]:
+        """Return the most synapses that reach a receptor of one neuron, by population."""
+        layout, most = self._layout, []
+        for p in self._plan.populations:
+            first, rows = layout.channel[p.index], layout.rows[p.index]
+            part = degrees[first : first + rows * p.n].reshape(rows, p.n)
+            most.append(part.max(axis=1, initial=0).astype(float))
+        return most
 
     def _launch(self, program: Program, kernel: str, k: int, build: np.ndarray) -> None:
         """Launch a kernel for one projection."""
@@ -179,7 +198,11 @@ class Synapses:
                 of[receptor] = max(of[receptor], number(m[name]))
         if plastic:
             plastic.note_largest(largest)
-        return units(self._plan, largest)
+        found = units(self._plan, largest, self._degrees if self._form.narrow else None)
+        if self._form.narrow:  # weights do not take all bits of their sums
+            parts = [w / u for w, u in zip(largest, found, strict=True)]
+            self.whole = max([1.0, *(above(float(x)) for part in parts for x in part if x)])
+        return found
 
     # ---- which rows are drawn when they are delivered
 
@@ -264,7 +287,7 @@ class Synapses:
                 for name in ("positive_unit", "negative_unit"):
                     self.records[name][members] = 1.0 / factor
             return factor
-        factor = 2.0**BITS if self._form.half else 1.0  # from halves to whole numbers
+        factor = self.whole if self._form.half else 1.0  # from halves to whole numbers
         for k in members:
             for negative, name in enumerate(("positive_unit", "negative_unit")):
                 scale = self._scale_of(self.connections[k], bool(negative))

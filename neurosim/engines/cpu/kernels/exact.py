@@ -18,6 +18,13 @@ def note_largest(packed, weight, mask, largest):
 
 
 @cached(**_OPTIONS)
+def count_synapses(packed, mask, counts):
+    """Add the number of synapses that reach each channel to ``counts`` (n_channels,)."""
+    for k in range(packed.size):
+        counts[np.int64(packed[k]) & mask] += 1.0
+
+
+@cached(**_OPTIONS)
 def round_to_units(packed, weight, mask, unit):
     """Round weights to multiples of ``unit`` (n_channels,), in place."""
     for k in range(packed.size):

@@ -4,6 +4,7 @@
 // counts[row]   synapses of each row of the table: gathered by `measure`, and again by `fill`,
 //               which takes places from them. A row of the table belongs to a source. Where the
 //               projection is drawn source by source, 32 threads own it and no addition is atomic.
+// degrees[channel]  synapses that reach each channel, if it is wanted
 // measured[]    what the host has to know of the projection
 // tables[]      for each 32 threads what they drew (ns_unique)
 
@@ -66,6 +67,7 @@ extern "C" __global__ void __launch_bounds__(NS_TILE) measure(const Projection q
       atomicMin(b.measured + NS_SMALLEST, ns_ordered(s.delay));
       if (place == b.find) b.measured[NS_SHORT_COLUMN] = (unsigned long long)e.column;
     }
+    if (b.degrees) atomicAdd(b.degrees + s.channel, 1u);
     if (ns_owns_rows(q)) return;
     n++;
     if (b.counts) atomicAdd(b.counts + q.first_row + s.source, 1u);

@@ -3,11 +3,15 @@
 // to send. A slot is zeroed by the neurons that read it, in the update of its step.
 //
 // With NS_DETERMINISTIC, amounts are integers in units of the channel's scale: their sum does not
-// depend on the order of the additions.
+// depend on the order of the additions. They have 64 bits, or 32 where the units are such that no sum
+// needs more.
 
 #if NS_DETERMINISTIC
-__device__ __forceinline__ void ns_add(ns_amount* place, ns_amount amount) {
+__device__ __forceinline__ void ns_add(long long* place, long long amount) {
   atomicAdd((unsigned long long*)place, (unsigned long long)amount);  // two's complement
+}
+__device__ __forceinline__ void ns_add(int* place, int amount) {
+  atomicAdd((unsigned*)place, (unsigned)amount);
 }
 __device__ __forceinline__ REAL ns_value(ns_amount amount, double scale) {
   return (REAL)((double)amount * scale);
