@@ -30,8 +30,14 @@ def by_hand(x, reset, w_astro, w_gain, w_threshold, beta=0.9, rho=0.95, baseline
     return torch.stack(spikes), mem, a
 
 
-@pytest.mark.parametrize("reset", ["subtract", "zero", "none"])
-@pytest.mark.parametrize("used", [[], ["w_astro"], ["w_gain"], ["w_threshold"], list(TERMS)])
+@pytest.mark.parametrize(
+    ("reset", "used"),
+    [
+        ("subtract", []), ("subtract", ["w_astro"]), ("zero", ["w_gain"]),
+        ("none", ["w_threshold"]), ("subtract", list(TERMS)), ("zero", list(TERMS)),
+        ("none", list(TERMS)),
+    ],
+)  # fmt: skip
 def test_equations(reset, used):
     weights = {name: TERMS[name] if name in used else 0.0 for name in TERMS}
     x = drive()
