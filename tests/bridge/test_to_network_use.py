@@ -159,11 +159,19 @@ def neurons():
     (Sequential(nn.Linear(4, 3), ModelNeuron(iaf_psc_delta(), 0.1)), "dt=0.1"),
     (Sequential(nn.Linear(4, 3), ModelNeuron(iaf_psc_exp(), 1.0)), "for each of exc, inh"),
     (Sequential(nn.Linear(4, 3), LIF(2, beta=0.9)), "the layer has shape [2]"),
+    (Sequential(nn.Linear(4, 3), LIF(tau=10.0, dt=0.5)), "1 (LIF()): its time constants"),
+    (Sequential(nn.Linear(4, 3), LIF(beta=0.9), LI(tau=2.0, dt=0.1)), "to_network(model, dt=0.1)"),
 ])  # fmt: skip
 def test_what_cannot_be_converted_is_named(model, text):
     with pytest.raises(ConversionError) as error:
         to_network(model, 1.0)
     assert text in str(error.value)
+
+
+def test_time_constants_may_be_in_seconds_or_in_steps():
+    seconds, steps = LIF(tau=1e-2, dt=1e-3), LIF(tau=10.0)
+    for neuron, dt in ((seconds, 1.0), (steps, 0.25), (LIF(tau=5.0, dt=0.5), 0.5)):
+        assert to_network(Sequential(nn.Linear(4, 3), neuron), dt).dt == dt
 
 
 def test_errors_of_forwards_that_are_traced():

@@ -16,11 +16,11 @@ from neurosim.bridge.convert.build import Drawn, Window, build, drawn
 from neurosim.bridge.convert.flow import INPUT, spikes_of
 from neurosim.bridge.convert.graph import walk
 from neurosim.bridge.convert.inputs import samples_of
-from neurosim.bridge.convert.layers import Layers
+from neurosim.bridge.convert.layers import Layers, LayerSpec
 from neurosim.bridge.convert.run import ConvertedRun, run_samples
 from neurosim.bridge.graph import Graph
 from neurosim.engines.base import Engine
-from neurosim.errors import ParameterError
+from neurosim.errors import ConversionError, ParameterError
 from neurosim.network import Network, Population
 from neurosim.network.checks import finite_number
 
@@ -212,6 +212,7 @@ def to_network(
     out = walk(layers, model, spikes_of(INPUT, shape))
     output = layers.finish(out)
     specs = tuple(layers.specs.values())
+    _check_step(specs, dt)
     offsets = {INPUT: 0} | {s.name: s.offset for s in specs}
     fed = [s.name for s in specs if any(INPUT in f.lags for f in s.inflow)]
     currents = fed if input == "current" else []
@@ -222,6 +223,25 @@ def to_network(
         {s.name: s.offset for s in specs}, dt, shape, {s.name: s.shape for s in specs},
         tuple(layers.rows), made, tuple(currents),
     )  # fmt: skip
+
+
+def _check_step(specs: Sequence[LayerSpec], dt: float) -> None:
+    """Refuse time constants that were given for another step than that of the network.
+
+    Their unit is the user's, so a factor of 1000 may be one of units; a step of 1 is the default,
+    and that of time constants in steps.
+    """
+    for spec in specs:
+        given = spec.neuron.made_for_dt
+        if given is None or given in (1.0, dt):
+            continue
+        magnitudes = math.log(given / dt, 1000.0)
+        if abs(magnitudes - round(magnitudes)) > 1e-9:
+            raise ConversionError(
+                f"{spec.name} ({spec.neuron}): its time constants were given for steps of "
+                f"dt = {given:g}, and the network has steps of dt = {dt:g} ms; use "
+                f"to_network(model, dt={given:g})."
+            )
 
 
 def _in_order(model: nn.Module) -> Iterator[nn.Module]:

@@ -9,7 +9,7 @@ import torch
 
 from neurosim.bridge.kernels.step import Step
 from neurosim.bridge.neurons.base import Neuron, Value, clamped
-from neurosim.bridge.neurons.lif import SpikeGrad, checked_reset, decay
+from neurosim.bridge.neurons.lif import SpikeGrad, checked_reset, decay, step_of
 from neurosim.bridge.surrogate import slayer
 from neurosim.errors import ParameterError, ParameterWarning
 
@@ -85,6 +85,7 @@ class ALIF(Neuron):
         step = Step(name, ("mem", "a"), ("x",), ("beta", "rho", "kappa", "threshold"), program)
         super().__init__(step, shape=shape, spike_grad=spike_grad, stateful=stateful)
         self.reset, self.reset_delay, self.detach_reset = reset, True, detach_reset
+        self.made_for_dt = step_of(dt, tau, tau_adaptation)
         self.hold("beta", decay(name, beta, tau, dt, ("beta", "tau")), learn=learn_beta)
         rho = decay(name, rho, tau_adaptation, dt, ("rho", "tau_adaptation"))
         self.hold("rho", rho, learn=learn_rho)
@@ -179,7 +180,7 @@ class AdLIF(Neuron):
             step, shape=shape, spike_grad=slayer() if spike_grad is None else spike_grad,
             stateful=stateful,
         )  # fmt: skip
-        self.dt = dt
+        self.dt = self.made_for_dt = dt
         self.ranges = {
             name: self._place(name, given, learn)
             for name, given in (("tau_u", tau_u), ("tau_w", tau_w), ("a", a), ("b", b))

@@ -8,7 +8,7 @@ import torch
 
 from neurosim.bridge.kernels.step import Step
 from neurosim.bridge.neurons.base import Neuron, Value, clamped
-from neurosim.bridge.neurons.lif import SpikeGrad, checked_reset, decay
+from neurosim.bridge.neurons.lif import SpikeGrad, checked_reset, decay, step_of
 from neurosim.errors import ParameterError
 
 
@@ -102,6 +102,7 @@ class AstroLIF(Neuron):
         step = Step(name, ("mem", "a"), ("x",), parameters, program)
         super().__init__(step, shape=shape, spike_grad=spike_grad, stateful=stateful)
         self.reset, self.reset_delay, self.detach_reset = reset, True, detach_reset
+        self.made_for_dt = step_of(dt, tau, tau_astro)
         self.hold("beta", decay(name, beta, tau, dt, ("beta", "tau")), learn=learn_beta)
         slow = decay(name, rho, tau_astro, dt, ("rho", "tau_astro"))
         self.hold("rho", slow, learn=learn_rho)

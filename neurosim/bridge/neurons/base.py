@@ -63,6 +63,9 @@ class Neuron(Layer):
     type. The autograd node of a sequence saves its input only. NaN is passed on, not looked for.
     """
 
+    #: Step for which time constants were given, in their unit; None where decays were given.
+    made_for_dt: float | None = None
+
     def __init__(
         self,
         step: Step,

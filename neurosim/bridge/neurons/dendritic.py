@@ -14,6 +14,7 @@ from neurosim.bridge.neurons.lif import (
     decay,
     earlier_spike,
     spike_lines,
+    step_of,
 )
 from neurosim.errors import ParameterError
 
@@ -96,6 +97,7 @@ class DendriticLIF(Neuron):
         super().__init__(step, shape=shape, spike_grad=spike_grad, stateful=stateful)
         self.branches = branches
         self.reset, self.reset_delay, self.detach_reset = reset, reset_delay, detach_reset
+        self.made_for_dt = step_of(dt, tau, tau_branch)
         self.hold("beta", decay(name, beta, tau, dt, ("beta", "tau")), learn=learn_beta)
         self.hold("threshold", threshold, learn=learn_threshold)
         of_branch = decay(name, alpha, tau_branch, dt, ("alpha", "tau_branch"))

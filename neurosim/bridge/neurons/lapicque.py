@@ -77,7 +77,7 @@ class Lapicque(Neuron):
         step = Step(name, ("mem",), ("x",), parameters, program)
         super().__init__(step, shape=shape, spike_grad=spike_grad, stateful=stateful)
         self.reset, self.reset_delay, self.detach_reset = reset, True, detach_reset
-        self.dt = dt
+        self.dt = self.made_for_dt = dt
         self.hold("R", R, learn=learn_R)
         self.hold("C", C, learn=learn_C)
         self.hold("threshold", threshold, learn=learn_threshold)

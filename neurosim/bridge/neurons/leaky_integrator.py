@@ -8,7 +8,7 @@ import torch
 
 from neurosim.bridge.kernels.step import Step
 from neurosim.bridge.neurons.base import Neuron, Value, clamped
-from neurosim.bridge.neurons.lif import decay
+from neurosim.bridge.neurons.lif import decay, step_of
 from neurosim.bridge.surrogate import straight_through
 
 
@@ -52,6 +52,7 @@ class LI(Neuron):
         # nothing spikes: any surrogate will do
         super().__init__(step, shape=shape, spike_grad=straight_through(), stateful=stateful)
         self.normalise = normalise
+        self.made_for_dt = step_of(dt, tau)
         self.hold("beta", decay("LI", beta, tau, dt, ("beta", "tau")), learn=learn_beta)
 
     def coefficients(self) -> dict[str, torch.Tensor]:

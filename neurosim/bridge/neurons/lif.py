@@ -42,6 +42,11 @@ def decay(
     return torch.exp(-dt / constant).to(torch.get_default_dtype())
 
 
+def step_of(dt: float, *taus: Value | None) -> float | None:
+    """Return the step for which decays are made, where one is given as a time constant."""
+    return dt if any(tau is not None for tau in taus) else None
+
+
 def checked_reset(what: str, reset: str, allowed: Sequence[str] = RESETS) -> str:
     """Return a reset mechanism if it is one.
 
@@ -158,6 +163,7 @@ class LIF(Neuron):
         step = Step(name, ("mem",), ("x",), parameters, "\n".join(lines))
         super().__init__(step, shape=shape, spike_grad=spike_grad, stateful=stateful)
         self.reset, self.reset_delay, self.detach_reset = reset, reset_delay, detach_reset
+        self.made_for_dt = step_of(dt, tau)
         self.hold("beta", decay(name, beta, tau, dt, ("beta", "tau")), learn=learn_beta)
         self.hold("threshold", threshold, learn=learn_threshold)
         self.hold("graded_spikes_factor", graded_spikes_factor, learn=learn_graded_spikes_factor)

@@ -16,6 +16,7 @@ from neurosim.bridge.neurons.lif import (
     graded_coefficient,
     is_one,
     spike_lines,
+    step_of,
 )
 from neurosim.errors import ParameterError
 
@@ -86,6 +87,7 @@ class CubaLIF(Neuron):
         step = Step(name, ("syn", "mem"), ("x",), parameters, "\n".join(lines))
         super().__init__(step, shape=shape, spike_grad=spike_grad, stateful=stateful)
         self.reset, self.reset_delay, self.detach_reset = reset, reset_delay, detach_reset
+        self.made_for_dt = step_of(dt, tau_syn, tau_mem)
         alpha = decay(name, alpha, tau_syn, dt, ("alpha", "tau_syn"))
         self.hold("alpha", alpha, learn=learn_alpha)
         self.hold("beta", decay(name, beta, tau_mem, dt, ("beta", "tau_mem")), learn=learn_beta)
