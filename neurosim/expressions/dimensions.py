@@ -71,6 +71,8 @@ def _function(
                     f"{function}() needs a number without unit, not one in {describe(inner)}"
                 )
         return DIMENSIONLESS.dimension
+    if function == "delayed":
+        return dimension_of(args[0], units)
     if function == "sqrt":
         inner = dimension_of(args[0], units)
         return None if inner is None else _scaled(inner, Fraction(1, 2))

@@ -14,20 +14,26 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.errors import ModelError, NetworkError, ParameterError, UnitError
+from neurosim.errors import ModelError, NetworkError, ParameterError
 from neurosim.expressions import (
     Expression,
     Symbol,
     affine,
-    dimension_of,
     evaluate,
     symbols,
 )
-from neurosim.expressions.tree import Call, Number, Operation, rebuild, walk
+from neurosim.expressions.tree import Call, Number, Operation, rebuild
 from neurosim.lower.evolution import Evolution, check_products, evolution_of
 from neurosim.lower.grid import to_step
-from neurosim.models.base import NeuronModel
-from neurosim.models.synapse_spec import EVENTS, LEVELS, WEIGHT, SynapseSpec, post_symbol
+from neurosim.lower.rule_target import (
+    Seen,
+    check_target,
+    lags_of,
+    never_spikes,
+    seen_at,
+    undelayed,
+)
+from neurosim.models.synapse_spec import EVENTS, LEVELS, WEIGHT, SynapseSpec
 from neurosim.random import stream_key
 
 #: Rate [1/ms] of a trace whose time constant is 0: gone after any time, but still there after none.
@@ -57,19 +63,6 @@ class Assignment:
     level: str
     target: str
     value: Expression
-
-
-@dataclass(frozen=True, order=True)
-class Seen:
-    """A state of the target that synapses read, `lag` steps old when it leaves the target."""
-
-    state: str
-    lag: int = 0
-
-    @property
-    def symbol(self) -> str:
-        """Its name in statements."""
-        return post_symbol(f"{self.state}@{self.lag}" if self.lag else self.state).name
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +156,20 @@ class PlasticityPlan:
         """
         return np.rint(np.asarray(delay_steps) * (1.0 - 2.0 * self.axonal)).astype(np.int64)
 
+    def check_drawn(self, weights: np.ndarray, name: str) -> None:
+        """Raise ParameterError if weights that were drawn are outside the bounds."""
+        low, high = self.bounds
+        magnitudes = (-weights.min(initial=0.0), weights.max(initial=0.0))
+        largest = float(max(magnitudes))
+        smallest = float(np.abs(weights).min(initial=np.inf)) if low > 0 else np.inf
+        if largest > high * (1 + 1e-6) or smallest < low * (1 - 1e-6):
+            outside = smallest if largest <= high * (1 + 1e-6) else largest
+            raise ParameterError(
+                f"projection {name!r}: {self.spec.name}: a weight of magnitude {outside:g} was "
+                f"drawn, outside the bounds {low:g} to {high:g}; change the bound, or draw within "
+                "it, as ns.Normal(mean, std, low=..., high=...) does."
+            )
+
     def trace(self, name: str) -> Trace:
         """Return the trace of a name."""
         return next(t for level in LEVELS for t in self.traces[level] if t.name == name)
@@ -191,8 +198,8 @@ def lower_plasticity(projection: Any, dt: float, seed: int) -> PlasticityPlan:
                      for n, e in spec.traces[level].items())
         for level in LEVELS
     }  # fmt: skip
-    _check_target(spec, projection, where)
-    lags = _lags(spec, values, dt, where)
+    check_target(spec, projection, where)
+    lags = lags_of(spec, values, dt, where)
     decaying = {t.name for level in LEVELS for t in traces[level] if t.rest == 0.0}
     evolutions = tuple(evolution_of(n, e, spec, values, decaying, where)
                        for n, e in spec.odes.items())  # fmt: skip
@@ -205,6 +212,11 @@ def lower_plasticity(projection: Any, dt: float, seed: int) -> PlasticityPlan:
             "that no population emits; name one with connect(..., modulator=population)."
         )
     modulator = projection.modulator
+    if modulator is not None and never_spikes(modulator.model):
+        raise NetworkError(
+            f"{where}: the third factor is to be the spikes of population "
+            f"{modulator.population.name!r}, but {modulator.model.name} never spikes."
+        )
     events, last = _events(spec, values, lags)
     names = [t.name for level in LEVELS for t in traces[level]]
     return PlasticityPlan(
@@ -216,7 +228,9 @@ def lower_plasticity(projection: Any, dt: float, seed: int) -> PlasticityPlan:
         evolutions=evolutions,
         events=events,
         last=last,
-        transmit=_renamed(spec.transmit, last["on_pre"], itertools.count(1000)),
+        transmit=_renamed(
+            undelayed(spec.transmit, lags), last["on_pre"], itertools.count(1000)
+        ),
         bounds=(low, high),
         axonal=projection.axonal,
         interval=0 if spec.interval is None else to_step(
@@ -225,8 +239,8 @@ def lower_plasticity(projection: Any, dt: float, seed: int) -> PlasticityPlan:
         modulator=None if modulator is None else modulator.population.index,
         modulator_ids=None if modulator is None or modulator.is_whole else modulator.ids,
         modulator_delay=to_step(projection.modulator_delay or dt, dt, f"{where}: modulator_delay"),
-        at_spike=_seen(spec, "on_post", lags),
-        at_pre=_seen(spec, "on_pre", lags),
+        at_spike=seen_at(spec, "on_post", lags),
+        at_pre=seen_at(spec, "on_pre", lags),
         key=stream_key(seed, "synapse", projection.name),
         prune=None if spec.prune is None else _renamed(
             spec.prune, dict(zip(names, (f"{n}@0" for n in names), strict=True)),
@@ -255,79 +269,6 @@ def _trace(
             "spikes; begin there, so that the time before the first spike is defined."
         )
     return Trace(name, level, min(rate, _INSTANT), rest, init)
-
-
-def _check_target(spec: SynapseSpec, projection: Any, where: str) -> None:
-    """Check that the target has what the rule reads."""
-    target = projection.post.model
-    needed = spec.post_states()
-    if (
-        isinstance(target, NeuronModel)
-        and target.spec.threshold is None
-        and (spec.events["on_post"] and spec.post_event is None)
-    ):
-        raise NetworkError(
-            f"{where}: {target.name} never spikes, but the rule waits for its spikes."
-        )
-    if not isinstance(target, NeuronModel) and any(needed.values()):
-        raise NetworkError(f"{where} reads states of its target, but {target.name} has none.")
-    for name in sorted(set().union(*needed.values())):
-        if name not in target.states:
-            raise ModelError(
-                f"{where} reads {name}_post, but {target.name} has no state {name}. Its states: "
-                f"{', '.join(target.states)}. Choose a model that declares it, or add it."
-            )
-    if needed["on_modulator"]:
-        raise ModelError(
-            f"{where}: on_modulator reads {sorted(needed['on_modulator'])[0]}_post; states of the "
-            "target can be read in on_pre, on_post and post_event only."
-        )
-    _check_units(spec, target, where)
-
-
-def _lags(
-    spec: SynapseSpec, values: Mapping[str, float], dt: float, where: str
-) -> dict[Call, Seen]:
-    """Return what each ``delayed(state, parameter)`` of the rule stands for."""
-    found = {}
-    for steps in spec.events.values():
-        for call in (e for s in steps for e in walk(s.value)):
-            if isinstance(call, Call) and call.function == "delayed":
-                state, by = (symbol.name for symbol in call.args if isinstance(symbol, Symbol))
-                lag = to_step(values[by], dt, f"{where}: {by}")
-                found[call] = Seen(state.removesuffix("_post"), lag)
-    return found
-
-
-def _seen(spec: SynapseSpec, event: str, lags: Mapping[Call, Seen]) -> tuple[Seen, ...]:
-    """Return what the statements of an event read of the target."""
-    found: set[Seen] = set()
-    for step in spec.events[event]:
-        value = rebuild(step.value, lambda e: _undelayed(e, lags))
-        late = {s.symbol: s for s in lags.values()}
-        names = (n for n in symbols(value) if n.endswith("_post"))
-        found |= {late.get(n, Seen(n.removesuffix("_post"))) for n in names}
-    return tuple(sorted(found))
-
-
-def _undelayed(e: Expression, lags: Mapping[Call, Seen]) -> Expression | None:
-    return Symbol(lags[e].symbol) if isinstance(e, Call) and e in lags else None
-
-
-def _check_units(spec: SynapseSpec, target: Any, where: str) -> None:
-    """Check the dimensions of what reads the target, now that they are known."""
-    units = {n: p.parsed_unit for n, p in spec.parameters.items()}
-    if isinstance(target, NeuronModel):
-        from neurosim.units import parse_unit
-
-        units |= {post_symbol(n).name: parse_unit(s.unit) for n, s in target.states.items()}
-    if spec.post_event is not None:
-        try:
-            dimension_of(spec.post_event, units)
-        except UnitError as error:
-            raise ModelError(
-                f"{where}: unit clash in '{spec.text['post_event']}': {error}."
-            ) from error
 
 
 def _check_weights(projection: Any, low: float, high: float, where: str) -> None:
@@ -381,8 +322,8 @@ def _events(
         version = {n: f"{n}@0" for n in traces}
         rows = []
         for step in spec.events[event]:
-            value = rebuild(step.value, lambda e: _undelayed(e, lags))
-            value = _renamed(_without_trivial_powers(value, values), version, numbers)
+            value = _without_trivial_powers(undelayed(step.value, lags), values)
+            value = _renamed(value, version, numbers)
             target = step.target
             local = target not in traces and target not in (*spec.states, WEIGHT)
             if local or (step.level == own.get(event) and target in traces):

@@ -74,6 +74,8 @@ class SynapseSpec:
     prune, regrow : Expression or None
         Condition under which a synapse is taken away at an interval, and the weight of the one
         that its target gets instead.
+    units : mapping of str to Unit
+        Units of parameters, traces, states, and built-in names.
     """
 
     name: str
@@ -89,6 +91,7 @@ class SynapseSpec:
     interval: str | None
     prune: Expression | None
     regrow: Expression | None
+    units: Mapping[str, Unit] = field(compare=False)
     text: Mapping[str, Any] = field(compare=False)
 
     def post_states(self) -> dict[str, set[str]]:
@@ -97,8 +100,11 @@ class SynapseSpec:
         for event, steps in self.events.items():
             for step in steps:
                 found[event] |= _post_names(step.value)
+        found["on_pre"] |= _post_names(self.transmit)
         if self.post_event is not None:
             found["post_event"] = _post_names(self.post_event)
+        if self.prune is not None:
+            found["on_interval"] |= _post_names(self.prune)
         return found
 
     @property
@@ -146,17 +152,19 @@ class SynapseSpecBuilder:
                 self._equation(key, e)
         events = {event: self._event(event) for event in EVENTS}
         post_event = self._optional("post_event", condition=True)
-        if post_event is not None and not all(
-            s.endswith(_SUFFIX) or s in self.parameters for s in symbols(post_event)
+        if post_event is not None and not (
+            all(s.endswith(_SUFFIX) or s in self.parameters for s in symbols(post_event))
+            and "delayed" not in {e.function for e in walk(post_event) if isinstance(e, Call)}
         ):
             raise ModelError(
                 f"{self.name}: post_event '{self.text['post_event']}' may use parameters and "
-                "states of the target (V_m_post) only."
+                "states of the target (V_m_post) of the same step only."
             )
         return SynapseSpec(
             self.name, self.parameters, self.states, self._initial(), self.traces, self.odes,
             events, post_event, self._transmit(events), self._bounds(), self._interval(events),
-            self._optional("prune", condition=True), self._optional("regrow"), self.text,
+            self._optional("prune", condition=True), self._optional("regrow"), self.units,
+            self.text,
         )  # fmt: skip
 
     # ---- names and units
@@ -280,6 +288,8 @@ class SynapseSpecBuilder:
         before = dict(self.units)
         for s in parse_statements(self.text[event] or "", where):
             value = substitute(s.value, self.definitions)
+            if "w_total" in symbols(value) and event != "on_interval":
+                raise ModelError(f"{where}: '{s.text}': w_total is known in on_interval only.")
             known = s.target in self.units
             if not known and s.op != "=":
                 raise ModelError(f"{where}: '{s.text}' changes '{s.target}', which has no value.")

@@ -32,7 +32,7 @@ def test_the_cases_use_every_function():
         e.function for text in CASES for e in walk(parse_expression(text, "test"))
         if isinstance(e, Call)
     }  # fmt: skip
-    assert used == set(FUNCTIONS) - {"previous", "binomial"}  # they have none
+    assert used == set(FUNCTIONS) - {"previous", "binomial", "delayed"}  # no derivative
 
 
 @pytest.mark.parametrize("a", [0.0, 1e-9, 1e-3, 0.0999, 0.1001, -0.0999, -0.1001, 1.0])

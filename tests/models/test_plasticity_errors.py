@@ -18,6 +18,8 @@ def build(rule, *, model=None, weight=10.0, **connect):
     reward = net.population(1, M.poisson(rate=5.0), name="reward")
     if connect.pop("reward", False):
         connect["modulator"] = reward
+    if connect.pop("astrocyte", False):
+        connect["modulator"] = net.population(1, M.astrocyte_lr_1994(), name="glia")
     net.connect(pre, post, weight=weight, synapse=rule, name="plastic", **connect)
     ns.Simulation(net, dt=0.1)
 
@@ -52,6 +54,21 @@ NETWORKS = {
     "nobody emits": (lambda: build(M.stdp_dopamine()), NetworkError,
                      "stdp_dopamine has a third factor (n) that no population emits; name one "
                      "with connect(..., modulator=population)."),
+    "nobody can emit": (lambda: build(M.stdp_dopamine(), astrocyte=True), NetworkError,
+                        "stdp_dopamine: the third factor is to be the spikes of population "
+                        "'glia', but astrocyte_lr_1994 never spikes."),
+    "weights that are drawn": (lambda: build(M.stdp(Wmax=5.0), weight=ns.Normal(4.0, 1.0)),
+                               ParameterError, "was drawn, outside the bounds 0 to 5; change the "
+                               "bound, or draw within it, as ns.Normal(mean, std, low="),
+    "membrane at intervals": (lambda: build(declare(
+        on_interval="w += V_m_post/1[mV]", every=param(10.0, "ms"), interval="every")()),
+        ModelError, "mine: on_interval reads V_m_post; states of the target can be read in "
+        "on_pre, on_post, post_event and transmit only."),
+    "unit of a potential": (lambda: build(declare(on_pre="w += V_m_post; x += 1")()), ModelError,
+                            "mine: unit clash in 'w += V_m_post': '+' combines 1 with mV."),
+    "delay off the grid": (lambda: build(M.clopath(delay_u_bars=0.15), weight=1.0,
+                                         model=M.aeif_psc_delta_clopath()), ParameterError,
+                           "clopath: delay_u_bars = 0.15 ms; a multiple of dt = 0.1 ms is needed."),
 }  # fmt: skip
 
 
@@ -103,6 +120,9 @@ RULES = {
     "post_event": ({"post_event": "V_m_post > x"}, "post_event 'V_m_post > x' may use parameters",
                    "states of the target"),
     "interval": ({"on_interval": "w *= 0.9"}, "on_interval", "interval = 'interval'"),
+    "delayed condition": ({"post_event": "delayed(V_m_post, tau) > -50[mV]"},
+                          "states of the target (V_m_post) of the same step only", ""),
+    "sum of weights": ({"on_pre": "w *= 1/w_total"}, "w_total is known in on_interval only", ""),
     "interval without unit of time": ({"interval": "A", "A": param(1.0, "mV"),
                                        "on_interval": "w *= 0.9"},
                                       "interval = 'A' is not a parameter with a unit of time", ""),

@@ -141,6 +141,7 @@ class PlasticPart:
     def _synapse_columns(self, runner: CpuRunner, post: int) -> None:
         plan, part, x = self.plan, self.synapses, self.table
         assert part.weight is not None
+        plan.check_drawn(part.weight, self.rule.connection.name)
         n_sources, size = part.ptr.size - 1, part.packed.size
         self._set(L.X_POINTERS, part.ptr)
         self._set(L.X_PACKED, part.packed)

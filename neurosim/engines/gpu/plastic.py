@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from neurosim.engines.gpu import plastic_state
 from neurosim.engines.gpu.device import Device
+from neurosim.engines.gpu.drawing import Drawing
 from neurosim.engines.gpu.emit_plastic import RuleEmitter, dispatch
 from neurosim.engines.gpu.layout import Layout
+from neurosim.engines.gpu.measured import number
 from neurosim.engines.gpu.plastic_structs import RULE, SPIKE, declarations
-from neurosim.engines.gpu.source import plastic_text
+from neurosim.engines.gpu.source import Format, plastic_text
 from neurosim.errors import SimulationError
 from neurosim.lower.connectivity import Edges
 from neurosim.lower.expand import expand
@@ -25,6 +28,7 @@ _WORDS, _SWEPT, _OVERFLOW = 6, 4, 5
 _NO_OVERFLOW = 2**64 - 1
 #: Spikes of a neuron within a step of the adaptive method that a history has room for.
 _AT_ONCE = 4
+_C_TYPES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 #: Launches a kernel with its arguments.
 Launch = Callable[[str, tuple[Any, ...]], None]
 
@@ -38,18 +42,16 @@ class PlasticProjection:
     connection : ConnectionPlan
     layout : Layout
     real : dtype
-
-    Attributes
-    ----------
-    edges : Edges
-        In the order of results; weights as they were drawn.
-    rank : (n_synapses,) int64
-        Place of each synapse of the rows in the order of results.
+    counts : (n_sources,) array
+        Synapses of each source.
+    measured : dict
+        What else the device has measured (`MEASURED`).
     """
 
     def __init__(
-        self, plan: Plan, connection: ConnectionPlan, layout: Layout, real: np.dtype
-    ) -> None:
+        self, plan: Plan, connection: ConnectionPlan, layout: Layout, real: np.dtype,
+        counts: np.ndarray, measured: Mapping[str, int],
+    ) -> None:  # fmt: skip
         assert connection.plasticity is not None
         self.connection, self.plan, self.real = connection, connection.plasticity, real
         pre, post = (plan.populations[p] for p in (connection.pre, connection.post))
@@ -60,14 +62,20 @@ class PlasticProjection:
         self.emitter = RuleEmitter(
             self.plan, plan.dt, not connection.spec.absolute, post.model.states
         )
-        self.edges = expand(connection.spec).by_target()
-        e, delay = self.edges, np.asarray(self.edges.delay_steps, np.int64)
-        channel = e.receptor * post.n + e.post
-        self.rank = np.lexsort((channel, delay, e.pre))
-        self.row = np.searchsorted(e.pre[self.rank], np.arange(pre.n + 1))
-        self.delay_bits = int(delay.max(initial=1)).bit_length()
-        self.words = (channel << self.delay_bits | delay)[self.rank]
-        self.longest = int(self.plan.shift(delay).max(initial=0))
+        self.lengths, self.n_synapses = counts.astype(np.int64), int(counts.sum())
+        signs = ("POSITIVE", "NEGATIVE")
+        self.largest = dict(
+            zip(connection.spec.receptors, (number(measured[s]) for s in signs), strict=True)
+        )
+        if self.n_synapses:
+            extremes = [-number(measured["NEGATIVE"]), number(measured["POSITIVE"])]
+            extremes = [w for w in extremes if w] + [number(measured["LEAST"])]
+            self.plan.check_drawn(np.array(extremes), connection.name)
+        self.longest_delay = measured["LONGEST_DELAY"]
+        self.delay_bits = max(1, self.longest_delay).bit_length()
+        n_channels = int(layout.rows[post.index]) * post.n
+        self.is_wide = n_channels << self.delay_bits > 2**32
+        self.longest = int(self.plan.shift(self.longest_delay))
         self.capacity, self.limit = self._room()
         self.edge = 0
         self.arrays: dict[str, Any] = {}
@@ -82,10 +90,18 @@ class PlasticProjection:
         """Steps for which states of the targets are kept."""
         return self.longest + self.plan.lag + 2
 
-    @property
-    def is_wide(self) -> bool:
-        """Whether a synapse takes 64 bits."""
-        return bool(self.words.size and self.words.max() >= 2**32)
+    @cached_property
+    def edges(self) -> Edges:
+        """The synapses in the order of results, drawn on the host when somebody looks at them."""
+        return expand(self.connection.spec).by_target()
+
+    @cached_property
+    def rank(self) -> np.ndarray:
+        """Place of each synapse of the rows in the order of results."""
+        e = self.edges
+        channel = e.receptor * self.n_targets + e.post
+        # those that are alike in all of this are alike forever
+        return np.lexsort((e.weight.astype(self.real), channel, e.delay_steps, e.pre))
 
     def _room(self) -> tuple[int, int]:
         """Return the length of the histories, and at which one a sweep is due.
@@ -101,19 +117,15 @@ class PlasticProjection:
         capacity = 1 << (2 * (waiting + 2 * at_once) + 23).bit_length()
         return capacity, capacity - 4 - 2 * at_once
 
-    def columns(self, wide: bool) -> dict[str, np.ndarray]:
-        """Return the arrays of the device as they are before the first step."""
-        plan, real, n = self.plan, self.real, self.rank.size
+    def columns(self) -> dict[str, np.ndarray]:
+        """Return the arrays of the device that are made on the host, before the first step."""
+        plan, real = self.plan, self.real
         largest = np.finfo(real).max  # a bound may be beyond single precision
         numbers = np.clip(self.emitter.numbers or [0.0], -largest, largest)
         traces = np.repeat([t.init for t in plan.traces["presynaptic"]], self.n_sources)
         history, counts = self.begun()
         columns = {
             "numbers": numbers.astype(real),
-            "row": self.row.astype(np.int64),
-            "words": self.words.astype(np.uint64 if wide else np.uint32),
-            "weights": self.edges.weight[self.rank].astype(real),
-            "states": np.repeat([plan.init[s] for s in plan.states], n).astype(real),
             "last": np.zeros(self.n_sources, np.int64),
             "past": np.zeros(self.n_sources, np.int64),
             "traces": traces.astype(real), "before": traces.astype(real),
@@ -150,7 +162,7 @@ class PlasticProjection:
         known = {
             "kind": kind, "pre": self.connection.pre, "post": self.connection.post,
             "every": self.emitter.every, "channel": self.channel, "n_sources": self.n_sources,
-            "n_targets": self.n_targets, "n_synapses": self.rank.size,
+            "n_targets": self.n_targets, "n_synapses": self.n_synapses,
             "delay_bits": self.delay_bits, "edge": self.edge, "record": self.emitter.record,
             "capacity": self.capacity, "limit": self.limit, "longest": self.longest,
             "key": self.plan.key[0] | self.plan.key[1] << 32, "n_kept": self.n_kept,
@@ -173,23 +185,36 @@ class PlasticNetwork:
 
     def __init__(self, plan: Plan, layout: Layout, real: np.dtype, device: Device) -> None:
         self.device, self.dt, self.real = device, plan.dt, real
-        self.parts = [
-            PlasticProjection(plan, c, layout, real)
-            for c in plan.connections
-            if c.plasticity is not None
-        ]
+        connections = [c for c in plan.connections if c.plasticity is not None]
+        self.parts: list[PlasticProjection] = []
+        if connections:
+            form = Format(_C_TYPES[real], False, False, device.tile, device.chunk)
+            self._drawing = Drawing(plan, layout, device, form, connections)
+            found = self._drawing.counts, self._drawing.measured
+            self.parts = [
+                PlasticProjection(plan, c, layout, real, counts, measured)
+                for c, counts, measured in zip(connections, *found, strict=True)
+            ]
+            for name in ("positive", "negative"):  # channels of targets are counted from their own
+                self._drawing.records[name] -= [part.channel for part in self.parts]
         self.wide = any(part.is_wide for part in self.parts)
         sources = [part.emitter.source for part in self.parts]
         kinds = list(dict.fromkeys(sources))
         self._kinds = [kinds.index(source) for source in sources]
-        self._columns = [part.columns(self.wide) for part in self.parts]
-        self.n_synapses = sum(part.rank.size for part in self.parts)
-        self.n_spikes = sum(
-            int((-(-np.diff(part.row) // device.chunk)).sum()) for part in self.parts
-        )
+        self._columns = [part.columns() for part in self.parts]
+        self.n_synapses = sum(part.n_synapses for part in self.parts)
+        self.n_spikes = sum(int((-(-part.lengths // device.chunk)).sum()) for part in self.parts)
         self.nbytes = self.n_spikes * SPIKE.itemsize + sum(
             column.nbytes for columns in self._columns for column in columns.values()
         )
+        for part in self.parts:
+            each = self.word.itemsize + real.itemsize * (1 + len(part.plan.states))
+            self.nbytes += each * part.n_synapses + 8 * (part.n_sources + 1)
+
+    @property
+    def word(self) -> np.dtype[Any]:
+        """Type of a synapse."""
+        return np.dtype(np.uint64 if self.wide else np.uint32)
 
     def __bool__(self) -> bool:
         return bool(self.parts)
@@ -200,13 +225,14 @@ class PlasticNetwork:
 
     def longest_delays(self) -> list[int]:
         """Return the longest delay of each projection [steps]."""
-        return [int(part.edges.delay_steps.max(initial=1)) for part in self.parts]
+        return [max(1, part.longest_delay) for part in self.parts]
 
     def note_largest(self, largest: list[np.ndarray]) -> None:
         """Raise the largest absolute weights, by population and receptor, to those drawn here."""
         for part in self.parts:
-            e = part.edges
-            np.maximum.at(largest[part.connection.post], e.receptor, np.abs(e.weight))
+            of = largest[part.connection.post]
+            for receptor, weight in part.largest.items():
+                of[receptor] = max(of[receptor], weight)
 
     @property
     def text(self) -> str:
@@ -215,12 +241,11 @@ class PlasticNetwork:
             return ""
         first = [self._kinds.index(k) for k in range(max(self._kinds) + 1)]
         rules = dispatch([self.parts[i].emitter for i in first])
-        real = "double" if self.real.itemsize == 8 else "float"
         every = any(part.emitter.every for part in self.parts)
-        return plastic_text(declarations(real, self.wide), rules, every)
+        return plastic_text(declarations(_C_TYPES[self.real], self.wide), rules, every)
 
     def allocate(self, net: np.ndarray, scale: Sequence[np.ndarray]) -> None:
-        """Copy everything to the device, and tell the network's record where it is.
+        """Put everything on the device, and tell the network's record where it is.
 
         Parameters
         ----------
@@ -229,9 +254,16 @@ class PlasticNetwork:
             Of each population: what one unit of each row of channels stands for.
         """
         device = self.device
-        for part, columns in zip(self.parts, self._columns, strict=True):
+        for k, (part, columns) in enumerate(zip(self.parts, self._columns, strict=True)):
             columns["scale"] = scale[part.connection.post]
             part.arrays = {name: device.to_device(column) for name, column in columns.items()}
+            rows = self._drawing.fill(
+                [(k, 0)], part.lengths, part.n_synapses, part.delay_bits, self.word
+            )
+            part.arrays |= {"row": rows.row, "words": rows.words, "weights": rows.weights}
+            init = [part.plan.init[s] for s in part.plan.states]
+            part.arrays["states"] = self._drawing.repeated(init, part.n_synapses)
+            self._drawing.forget(k)
         self._columns = []
         self._rules = device.to_device(self._records())
         self._spikes = device.empty(max(1, self.n_spikes), SPIKE)
@@ -286,7 +318,7 @@ class PlasticNetwork:
 
     def _now(self, part: PlasticProjection, launch: Launch, net: np.ndarray) -> list[np.ndarray]:
         """Return weights and states as they are, after `settle`, in the order of the rows."""
-        n, n_states = part.rank.size, len(part.plan.states)
+        n, n_states = part.n_synapses, len(part.plan.states)
         if not part.emitter.evolving:
             states = self.device.fetch(part.arrays["states"]).reshape(n_states, n)
             return [self.device.fetch(part.arrays["weights"]), *states]
@@ -297,7 +329,7 @@ class PlasticNetwork:
 
     def edges(self, part: PlasticProjection, launch: Launch, net: np.ndarray) -> Edges:
         """Return the synapses of a projection, with their weights as they are after `settle`."""
-        e, weight = part.edges, np.empty(part.rank.size)
+        e, weight = part.edges, np.empty(part.n_synapses)
         weight[part.rank] = self._now(part, launch, net)[0]
         return Edges(e.pre, e.post, weight, e.delay_steps, e.receptor)
 

@@ -11,8 +11,9 @@ from neurosim.engines.reference import plastic_state
 from neurosim.expressions import Expression, evaluate, symbols
 from neurosim.expressions.evaluate import exprel
 from neurosim.lower.connectivity import ConnectionSpec, Edges
-from neurosim.lower.plasticity import PlasticityPlan, Seen, Trace
+from neurosim.lower.plasticity import PlasticityPlan, Trace
 from neurosim.lower.rewiring import replace_sources
+from neurosim.lower.rule_target import Seen
 from neurosim.models.synapse_spec import WEIGHT
 from neurosim.random import philox, uniform
 
@@ -41,6 +42,7 @@ class PlasticSynapses:
         dt: float, initial: Mapping[str, np.ndarray],
     ) -> None:  # fmt: skip
         self.plan, self.spec, self.edges, self.dt = plan, spec, edges, dt
+        plan.check_drawn(edges.weight, spec.name)
         self.sign = np.where(edges.weight < 0, -1.0, 1.0)
         n = len(edges)
         self.synapse: Values = {s: np.full(n, plan.init[s]) for s in plan.states}
