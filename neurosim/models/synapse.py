@@ -31,7 +31,10 @@ class SynapseModel(Model):
         not are declared with `state`.
     ``on_pre``, ``on_post``, ``on_modulator``, ``on_interval``
         Statements, run in their order, when a spike of the source, of the target or of the
-        modulator reaches the synapse, and every `interval` ms.
+        modulator reaches the synapse, and every so many ms (``interval`` names the parameter).
+    ``prune``, ``regrow``
+        A condition, tested at every interval, under which a synapse is taken away, and the weight
+        of the one from another source that its target gets instead.
     ``transmit``
         What reaches the target; default the weight ``w`` after `on_pre`.
     ``bounds``

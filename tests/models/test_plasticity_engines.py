@@ -15,6 +15,7 @@ RULES = {
     "quantal": M.quantal_stp(n=3, tau_rec=50.0, tau_fac=30.0),
     "scaling": M.homeostatic_scaling(interval_=20.0, tau_rate=50.0, beta=2.0, target_rate=40.0),
     "normalization": M.weight_normalization(interval_=30.0, total=250.0),
+    "rewiring": M.stdp_rewiring(lambda_=0.1, Wmax=90.0, interval_=10.0, w_prune=25.0, w_new=35.0),
     "clopath": M.clopath(A_LTP=0.05, A_LTD=0.02, A_LTD_const=0.0, u_ref_squared=4000.0,
                          theta_plus=-60.0, Wmax=90.0),
     "urbanczik": M.urbanczik(eta=0.02, tau_Delta=20.0, Wmax=200.0),

@@ -1,9 +1,28 @@
-"""Structural plasticity: synapses carry a permanence and transmit once it is large enough."""
+"""Structural plasticity: weak synapses are replaced, or transmit only once they are mature."""
 
 from __future__ import annotations
 
 from neurosim.models.declare import param
+from neurosim.models.plasticity.stdp import stdp
 from neurosim.models.synapse import SynapseModel
+
+
+class stdp_rewiring(stdp):
+    """Pair-based STDP whose weak synapses are replaced by ones from other sources.
+
+    Every ``interval_`` synapses weaker than ``w_prune`` are taken away, and each target gets as
+    many new ones of the weight ``w_new`` from sources that are drawn evenly, with the delays of the
+    old ones. So a neuron keeps its number of synapses, and storage stays compact. No pair is
+    connected twice unless the connection rule allows it.
+    """
+
+    interval_ = param(1000.0, "ms", gt=0, doc="time between two replacements")
+    w_prune = param(5.0, "1", ge=0, doc="weight below which a synapse is replaced")
+    w_new = param(20.0, "1", ge=0, doc="weight of a new synapse")
+    prune = "w < w_prune"
+    regrow = "w_new"
+    interval = "interval_"
+
 
 #: Whether the last presynaptic spike came within the window (1 or 0), and whether it came too late
 #: to have contributed. Times lie on the grid; half a step keeps the comparisons away from rounding.
@@ -74,12 +93,14 @@ class stdsp_homeostasis(stdsp):
     Like `stdsp`, but every presynaptic spike takes ``Pmax lambda_minus (w/Pmax)^mu_minus`` away,
     nothing drifts, and a postsynaptic spike within the window also adds
     ``Pmax lambda_h (zt - z)``, where z is the target's trace of dendritic action potentials
-    (a state ``z``, as that of `iaf_psc_exp_nonlineardendrite`). Source: Bouhadjar et al. (2022),
-    PLoS Comput. Biol. 18:e1010233.
+    (a state ``z``, as that of `iaf_psc_exp_nonlineardendrite`, with a memory ``tau_h`` of about
+    the time in which every sequence is shown once). Source: Bouhadjar et al. (2022), PLoS Comput.
+    Biol. 18:e1010233; of `lambda_minus` the authors' code says that 0.0063 is better than the
+    paper's 0.0061.
     """
 
     lambda_ = param(0.28, "1", ge=0, doc="step of potentiation")
-    lambda_minus = param(0.0061, "1", ge=0, doc="step of depression")
+    lambda_minus = param(0.0063, "1", ge=0, doc="step of depression")
     lambda_h = param(0.024, "1", ge=0, doc="step of homeostasis")
     zt = param(1.0, "1", ge=0, doc="target of the trace z")
     Pmin = param(0.0, "1", ge=0, doc="smallest permanence after depression")
