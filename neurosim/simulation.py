@@ -21,6 +21,7 @@ from neurosim.lower.grid import to_step
 from neurosim.lower.plan import Plan, lower
 from neurosim.network import Network, Spikes, State, Weights
 from neurosim.network.checks import finite_number
+from neurosim.network.projection import Projection
 from neurosim.recorder import Recorder
 from neurosim.results import Results, WeightTraces
 
@@ -103,19 +104,21 @@ class Simulation:
         """Work done so far: spikes, synaptic_events, neuron_updates, steps, bytes, seconds."""
         return self._runner.counters()
 
-    def weights(self, name: str) -> WeightTraces:
+    def weights(self, name: str | Projection) -> WeightTraces:
         """Return the synapses of a projection with the weights that they have now.
 
         Parameters
         ----------
-        name : str
-            Name of the projection.
+        name : str or Projection
+            Name of the projection, or the projection of this network.
 
         Raises
         ------
         UnknownNameError
             If there is no such projection.
         """
+        if isinstance(name, Projection) and name in self.network.projections.values():
+            name = name.name
         if name not in self.network.projections:
             raise unknown_name("projection", name, self.network.projections, "network")
         return self._recorder.weights_now(self._runner, name)

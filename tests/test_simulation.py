@@ -561,7 +561,9 @@ def test_a_file_that_cannot_be_made_is_named_before_the_run(tmp_path):
 def test_weights_carry_the_unit_of_their_receptor():
     net, cells = one_population()
     net.connect(cells, cells, weight=2.0, name="loop")
-    assert ns.Simulation(net, engine="reference").weights("loop").unit == "pA"
+    sim = ns.Simulation(net, engine="reference")
+    assert sim.weights("loop").unit == "pA"
+    assert len(sim.weights(net.projections["loop"])) == len(sim.weights("loop"))
 
 
 def test_times_off_the_grid():

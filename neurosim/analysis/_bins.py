@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numbers
+
 import numpy as np
 
 from neurosim.errors import ParameterError
@@ -20,8 +22,8 @@ def number_of_bins(spikes: SpikeTrains, bin: float) -> int:
     ParameterError
         If the bin is not positive or longer than the interval.
     """
-    if not (np.isfinite(bin) and bin > 0):
-        raise ParameterError(f"bin = {bin} ms: a finite length > 0 is expected.")
+    if not isinstance(bin, numbers.Real) or not (np.isfinite(bin) and bin > 0):
+        raise ParameterError(f"bin = {bin!r} ms: a finite number > 0 is expected.")
     n_bins = int(np.floor(spikes.duration / bin + EDGE_TOLERANCE))
     if n_bins < 1:
         raise ParameterError(

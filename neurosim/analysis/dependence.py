@@ -174,7 +174,8 @@ def synchrony(spikes: SpikeTrains, bin: float) -> float:
     Returns
     -------
     chi : float
-        1 for identical trains, about 1/sqrt(n) for n independent ones, NaN for silence.
+        1 for identical trains, about 1/sqrt(n) for n independent ones, NaN for silence and for no
+        neurons.
 
     Examples
     --------
@@ -182,8 +183,10 @@ def synchrony(spikes: SpikeTrains, bin: float) -> float:
     1.0
     """
     counts = sparse_counts(spikes, bin).astype(np.float64)
+    if not spikes.n:
+        return float("nan")
     mean = counts.mean(axis=1)
-    single = float((counts.power(2).mean(axis=1) - mean**2).mean()) if spikes.n else 0.0
+    single = float((counts.power(2).mean(axis=1) - mean**2).mean())
     together = counts.mean(axis=0).var()
     return float(np.sqrt(together / single)) if single > 0 else float("nan")
 

@@ -54,7 +54,7 @@ class Model:
         declared = self.parameters[name]
         what = f"{self.name}.{name}"
         value = magnitude(value, declared.unit, what)
-        if hasattr(value, "draw"):  # a distribution
+        if hasattr(value, "draw") and not isinstance(value, type):  # a distribution
             return value
         return check_values(value, declared, what)
 

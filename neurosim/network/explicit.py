@@ -104,6 +104,10 @@ class Explicit(Rule):
                 f"{type(matrix).__name__}. Try scipy.sparse.csr_array(...)."
             )
         coo = matrix.tocoo()
+        if len(coo.shape) != 2:
+            raise NetworkError(
+                f"Explicit.from_scipy: the array has shape {coo.shape}; (n_pre, n_post) is needed."
+            )
         return cls(coo.row, coo.col, weight=coo.data)
 
     @classmethod
@@ -215,4 +219,6 @@ def _indices(ids: ArrayLike, name: str) -> Ids:
         raise NetworkError(
             f"Explicit: {name} id {array[first]} at synapse {first} is negative; ids count from 0."
         )
+    if array.size and int(array.max()) > np.iinfo(np.int64).max:
+        raise NetworkError(f"Explicit: {name} id {array.max()} does not fit into 64 signed bits.")
     return array.astype(np.int64)

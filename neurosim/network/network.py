@@ -360,6 +360,10 @@ class Network(TripartiteConnections, SegmentedCells):
         fill_network(network, data)
         return network
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle by the description; populations know their network, not one another's."""
+        return Network.from_dict, (self.to_dict(),)
+
     def __repr__(self) -> str:
         return summary(self)
 

@@ -152,7 +152,10 @@ def _select(target: Target, index: Index) -> NDArray[np.int64]:
     """Return the positions that an index chooses, checked."""
     what, n = f"{target.name}[...]", target.n
     if isinstance(index, slice):
-        chosen = np.arange(n, dtype=np.int64)[index]
+        try:
+            chosen = np.arange(n, dtype=np.int64)[index]
+        except (TypeError, ValueError) as error:
+            raise NetworkError(f"{what}: {index!r} is no range of ids ({error}).") from error
     else:
         array = np.asarray(index)
         if array.dtype == bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,7 @@ class Spikes:
     ----------
     target : Population or PopulationView
         Whose spikes.
-    to : path, optional
+    to : str or Path, optional
         SONATA file (HDF5) to which they are written while the simulation runs; an existing one is
         replaced. Several populations may share one.
     """
@@ -53,7 +54,11 @@ class Spikes:
     def __post_init__(self) -> None:
         _check_target(self.target, "Spikes")
         if self.to is not None:
-            object.__setattr__(self, "to", str(self.to))
+            if not isinstance(self.to, str | os.PathLike):
+                raise RecordingError(
+                    f"Spikes({self.target.name}): to = {self.to!r}; the path of a file is needed."
+                )
+            object.__setattr__(self, "to", os.fspath(self.to))
 
 
 @dataclass(frozen=True)

@@ -253,6 +253,13 @@ class TestByHand:
         assert np.isnan(silent.synchrony(10.0))
         np.testing.assert_array_equal(silent.psth(10.0).rate, 0.0)
 
+    def test_no_neurons(self):
+        assert np.isnan(SpikeTrains([], [], 0, t_stop=100.0).synchrony(10.0))
+
+    def test_a_bin_that_is_no_number(self):
+        with pytest.raises(ParameterError, match="bin = '5 ms' ms: a finite number > 0"):
+            SpikeTrains([1.0], [0], 1, t_stop=10.0).psth("5 ms")
+
     def test_no_duration_no_rate(self):
         with pytest.raises(ParameterError, match="cover no time"):
             SpikeTrains([], [], 3).rates()

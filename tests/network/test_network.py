@@ -1,13 +1,15 @@
 """Describing networks: names, views, checks, and the round trip through plain data."""
 
+import copy
 import gc
 import json
 import math
+import pickle
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
 
 import neurosim.models as models
 from neurosim.errors import (
@@ -214,6 +216,11 @@ WRONG = [
     (lambda n, e, i: Spikes("exc"), RecordingError, "a population or a view"),
     (lambda n, e, i: State(e, ["v_m"]), UnknownNameError, "Did you mean 'V_m'?"),
     (lambda n, e, i: State(e, []), RecordingError, "no state named"),
+    (lambda n, e, i: Spikes(e, to=5), RecordingError, "to = 5; the path of a file is needed"),
+    (lambda n, e, i: models.iaf_psc_exp(I_e=Uniform), ParameterError, "a number in pA is needed"),
+    (lambda n, e, i: e[::0], NetworkError, "is no range of ids"),
+    (lambda n, e, i: Explicit.from_scipy(coo_array([1.0, 2.0])), NetworkError,
+     "the array has shape (2,); (n_pre, n_post) is needed"),
     (lambda n, e, i: State(e, 5), RecordingError, "names = 5; a list is needed. States: V_m"),
     (lambda n, e, i: State(e, ["V_m", "V_m"]), RecordingError, "named twice"),
     (lambda n, e, i: State(n.populations["drive"], ["V_m"]), RecordingError, "has no states"),
@@ -301,6 +308,14 @@ def test_round_trip_through_plain_data(net):
     assert copy.projections["in"].post.ids.tolist() == [2, 3, 4]
     assert copy.inputs["poisson->inh"].receptor == "inh"
     assert as_json(copy.to_dict()) == as_json(data)
+
+
+def test_copies_and_pickles_are_networks_of_their_own(net, exc, inh):
+    net.connect(exc, inh, FixedIndegree(3), weight=2.0)
+    for again in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert json.dumps(again.to_dict(), default=repr) == json.dumps(net.to_dict(), default=repr)
+        one, other = again.populations["exc"], again.populations["inh"]
+        assert again.connect(one, other).name == "exc->inh_2"  # they belong to the copy
 
 
 def test_plain_data_is_json_and_arrays_only(net):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import h5py
 import networkx as nx
 import numpy as np
 import pytest
@@ -150,5 +151,46 @@ def test_sonata_errors_name_what_is_there():
 
 def test_sonata_file_that_is_no_hdf5(tmp_path):
     (tmp_path / "edges.h5").write_text("hello")
-    with pytest.raises(FileFormatError, match="cannot be read as an HDF5 file"):
+    with pytest.raises(FileFormatError, match="cannot be read as a SONATA edges file"):
         Explicit.from_sonata(tmp_path / "edges.h5")
+    with pytest.raises(FileNotFoundError, match=r"none\.h5: there is no such file"):
+        Explicit.from_sonata(tmp_path / "none.h5")
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({"edge_group_index": [0, 5]}, "edge_group_index 5 lies outside /edges/x/0/syn_weight"),
+        ({"target_node_id": [1]}, "columns of unequal length"),
+        ({"source_node_id": [0.5, 1.0]}, "type float64; a flat list of whole numbers is needed"),
+        ({"source_node_id": "zero"}, "cannot be read as a SONATA edges file"),
+    ],
+)
+def test_damaged_sonata_edges_are_named(tmp_path, changed, text):
+    columns = {
+        "source_node_id": [0, 1],
+        "target_node_id": [1, 0],
+        "edge_type_id": [7, 7],
+        "edge_group_id": [0, 0],
+        "edge_group_index": [0, 1],
+    }
+    with h5py.File(tmp_path / "edges.h5", "w") as file:
+        for name, values in (columns | changed).items():
+            file[f"edges/x/{name}"] = values
+        file["edges/x/0/syn_weight"] = [1.0, 2.0]
+    with pytest.raises(FileFormatError, match=text):
+        Explicit.from_sonata(tmp_path / "edges.h5")
+
+
+def test_damaged_sonata_edge_types_are_named(tmp_path):
+    (tmp_path / "types.csv").write_text("edge_type_id syn_weight\n1 much\n")
+    (tmp_path / "edges.h5").write_bytes(b"\x89HDF")
+    with pytest.raises(FileFormatError, match=r"cannot be read as edge types .*'much'"):
+        Explicit.from_sonata(tmp_path / "edges.h5", edge_types=tmp_path / "types.csv")
+    with pytest.raises(FileFormatError, match="cannot be read as edge types"):
+        Explicit.from_sonata(tmp_path / "edges.h5", edge_types=tmp_path / "edges.h5")
+
+
+def test_ids_beyond_64_signed_bits_are_refused():
+    with pytest.raises(NetworkError, match="does not fit into 64 signed bits"):
+        Explicit(np.array([2**63 + 5], np.uint64), [0])
