@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from neurosim.errors import ModelError
 from neurosim.expressions import affine, evaluate, symbols
 from neurosim.lower.model import LoweredModel, lower_model
-from neurosim.lower.sleep import margin_of
+from neurosim.lower.sleep import margin_of, reads_held
 from neurosim.models.base import NeuronModel
 from neurosim.models.spec import ModelSpec
 
@@ -123,10 +123,7 @@ def _obstacle(model: LoweredModel) -> str | None:
     for name in ("dt", "t"):
         if any(name in symbols(e) for e in used):
             return f"it uses '{name}'"
-    for (row, column), value in model.full.generator.items():
-        if column in model.hold and row not in model.hold and np.any(value != 0):
-            return f"{row} depends on {column}, which is held in the refractory period"
-    return None
+    return reads_held(model, model.full.generator)
 
 
 def _flow(model: LoweredModel, values: Mapping[str, Any], n: int) -> Flow | str:

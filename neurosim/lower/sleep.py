@@ -76,9 +76,8 @@ def sleep_of(model: LoweredModel) -> Sleep | str:
     own = _dense(maps.slopes, model.mapped)
     if (A.size and np.linalg.eigvals(A).real.max() >= -1e-12) or _radius(own) >= 1.0 - 1e-12:
         return "its linear part is not stable"
-    for (row, column), value in (dict(model.full.generator) | maps.slopes).items():
-        if column in model.hold and row not in model.hold and value != 0:
-            return f"{row} depends on {column}, which is held in the refractory period"
+    if reason := reads_held(model, dict(model.full.generator) | maps.slopes):
+        return reason
     margin: dict[str, float] = {}
     theta: Coefficient = np.inf
     if spec.threshold is not None:
@@ -110,6 +109,14 @@ def sleep_of(model: LoweredModel) -> Sleep | str:
         _mapped(model, maps.slopes, maps.constants, rest),
         _mapped(model, maps.slopes, maps.injected, moved), margin, theta, sup, inf,
     )  # fmt: skip
+
+
+def reads_held(model: LoweredModel, slopes: Mapping[tuple[str, str], Coefficient]) -> str | None:
+    """Return which state of `slopes` goes on and depends on one that is held, or None."""
+    for (row, column), value in slopes.items():
+        if column in model.hold and row not in model.hold and np.any(value != 0):
+            return f"{row} depends on {column}, which is held in the refractory period"
+    return None
 
 
 @dataclass(frozen=True)

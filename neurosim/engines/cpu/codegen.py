@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from neurosim.engines.cpu.emit_event import event_lines
-from neurosim.engines.cpu.emit_step import StepEmitter, unpacked
+from neurosim.engines.cpu.emit_step import StepEmitter
 from neurosim.engines.cpu.kernels import layout
+from neurosim.engines.cpu.lines import unpacked
 from neurosim.lower.model import LoweredModel
 from neurosim.lower.sleep import Sleep
 from neurosim.lower.step_text import Coefficients as StepCoefficients

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from neurosim.engines.cpu.emit_step import StepEmitter, indent
+from neurosim.engines.cpu.emit_step import StepEmitter
 from neurosim.engines.cpu.kernels import layout
+from neurosim.engines.cpu.lines import indent
 from neurosim.engines.cpu.records import Record
 from neurosim.lower.model import LoweredModel
 from neurosim.lower.sleep import Sleep

@@ -9,10 +9,10 @@ synapses is ever walked. `sweep` lets all synapses catch up; results do not depe
 from __future__ import annotations
 
 from neurosim.engines.cpu.emit_row import RowEmitter
-from neurosim.engines.cpu.emit_step import indent, unpacked
 from neurosim.engines.cpu.kernels import layout as L
+from neurosim.engines.cpu.lines import indent, unpacked
 from neurosim.expressions import symbols
-from neurosim.lower.plasticity import Seen
+from neurosim.lower.rule_target import Seen
 from neurosim.lower.rule_text import flat
 from neurosim.lower.step_text import Lines
 from neurosim.models.synapse_spec import WEIGHT

@@ -8,9 +8,9 @@ spike, in vectors. Other rules do everything for one synapse after another.
 
 from __future__ import annotations
 
-from neurosim.engines.cpu.emit_step import indent
 from neurosim.engines.cpu.emit_synapse import SynapseEmitter
 from neurosim.engines.cpu.kernels import layout as L
+from neurosim.engines.cpu.lines import indent
 from neurosim.lower.plasticity import Trace
 from neurosim.lower.rule_text import flat
 from neurosim.lower.step_text import Lines

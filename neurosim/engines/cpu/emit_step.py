@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from neurosim.engines.cpu import tableau
 from neurosim.engines.cpu.emit_matrix import is_table, scratch_lines, table_lines
 from neurosim.engines.cpu.kernels import layout
+from neurosim.engines.cpu.lines import indent
 from neurosim.lower.model import LoweredModel
 from neurosim.lower.propagator import Propagator
 from neurosim.lower.step_text import Lines, StepText, Syntax
@@ -33,23 +34,6 @@ SYNTAX = Syntax(
     new="{} = {}", fixed="{} = {}", put="{} = {}", hold="{0} = {1} if held else {0}",
     choice="{} if held else {}", stage="y",
 )  # fmt: skip
-
-
-def indent(lines: Lines, by: int = 1) -> Lines:
-    """Return the lines moved to the right."""
-    return ["    " * by + line for line in lines]
-
-
-def unpacked(lines: Lines, prologue: Lines) -> Lines:
-    """Return the lines with what unpacks coefficients, known only at the end, in each kernel."""
-    result: Lines = []
-    for line in lines:
-        if line.strip() == "@prologue":
-            space = line[: len(line) - len(line.lstrip())]
-            result += [space + p for p in prologue]
-        else:
-            result.append(line)
-    return result
 
 
 class StepEmitter(StepText):

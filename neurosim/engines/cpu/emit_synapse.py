@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from neurosim.engines.cpu.emit_step import FUNCTIONS, indent, number
+from neurosim.engines.cpu.emit_step import FUNCTIONS, number
 from neurosim.engines.cpu.kernels import layout as L
+from neurosim.engines.cpu.lines import indent
 from neurosim.lower.plasticity import PlasticityPlan
 from neurosim.lower.rule_text import RuleSyntax, RuleText
 from neurosim.lower.step_text import Lines

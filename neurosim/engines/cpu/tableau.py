@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from neurosim.engines.cpu.kernels import layout
+from neurosim.engines.cpu.lines import indent
 
 if TYPE_CHECKING:
     from neurosim.engines.cpu.emit_step import StepEmitter
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
 def adaptive_lines(emitter: StepEmitter) -> list[str]:
     """Return the body of the loop over neurons for the adaptive method."""
-    from neurosim.engines.cpu.emit_step import indent
-
     model, number = emitter.model, emitter.syntax.number
     attempt = [
         *emitter.attempt(),
