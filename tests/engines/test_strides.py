@@ -14,6 +14,7 @@ from runs import assert_identical, assert_same_trains, counted, everything, few,
 import neurosim as ns
 import neurosim.engines.cpu.runner
 import neurosim.engines.cpu.thread
+from neurosim.engines.cpu.kernels import layout as L
 from neurosim.errors import SimulationError
 
 STEPS = 250
@@ -225,3 +226,49 @@ def test_silence_costs_no_calls_and_decides_alike(threads, monkeypatch):
     runners = whole._runner, cut._runner
     assert runners[0].sleeping.since == runners[1].sleeping.since
     assert runners[0].sleeping.event == runners[1].sleeping.event
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_take_the_decisions_that_python_would(threads, monkeypatch):
+    """Bursts, quiet and silent stretches: the same strategies from the same steps on."""
+    random = np.random.default_rng(3)
+    dense, sparse = np.arange(700.0, 1500.0, 0.2), random.uniform(1.0, 3500.0, 300)
+    times = np.round(np.concatenate([dense, sparse[(sparse < 700) | (sparse > 2600)]]), 1)
+
+    def run(cuts, alone):
+        net = ns.Network()
+        given = ns.models.spike_source(times=times, ids=random_ids)
+        source = net.population(50, given, name="source")
+        cells = net.population(500, ns.models.iaf_psc_exp(), name="cells")
+        net.connect(source, cells, ns.FixedOutdegree(40), weight=300.0, delay=1.5)
+        net.connect(cells, cells, ns.FixedOutdegree(10), weight=5.0, delay=2.0)
+        engine = ns.CPU(threads=threads)
+        simulation = ns.Simulation(net, record=[ns.Spikes(cells)], engine=engine, seed=1)
+        sleeping, decided = simulation._runner.sleeping, []
+        with monkeypatch.context() as patch:
+            if not alone:
+                patch.setattr(type(sleeping), "_offered", lambda self: False)
+            accept = type(sleeping).accept
+
+            def noting(self, shared):
+                decided.append(int(shared[L.H_DECIDED]))
+                accept(self, shared)
+
+            patch.setattr(type(sleeping), "accept", noting)
+            for stop in np.diff([0.0, *cuts, 4000.0]):
+                simulation.run(stop)
+        # updates tell for how long the neurons were stepped
+        updates = simulation.counters["neuron_updates"]
+        return simulation, sleeping.state() | {"updates": updates}, decided
+
+    random_ids = random.integers(0, 50, times.size)
+    whole, state, decided = run([], alone=True)
+    assert len(set(decided)) > 2, "the threads took no decision"
+    assert len(whole.results.spikes["cells"]) > 1000
+    told, expected, none = run([], alone=False)
+    assert set(none) == {0}
+    assert state == expected
+    assert_identical(whole, told)
+    cut, state, _ = run([204.8, 409.5, 1000.0, 2457.7, 3000.0], alone=True)
+    assert state == expected
+    assert_identical(whole, cut)
