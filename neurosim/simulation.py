@@ -117,10 +117,11 @@ class Simulation:
         UnknownNameError
             If there is no such projection.
         """
-        if isinstance(name, Projection) and name in self.network.projections.values():
-            name = name.name
-        if name not in self.network.projections:
-            raise unknown_name("projection", name, self.network.projections, "network")
+        projections = self.network.projections
+        if isinstance(name, Projection):
+            name = name.name if name in projections.values() else repr(name)
+        if name not in projections:
+            raise unknown_name("projection", name, projections, "network")
         return self._recorder.weights_now(self._runner, name)
 
     def sources(self) -> dict[str, str]:
