@@ -14,6 +14,7 @@ import pytest
 
 import neurosim as ns
 from neurosim.engines.cpu.codegen import generate
+from neurosim.engines.gpu.emit import StepEmitter
 from neurosim.lower.plan import lower
 from neurosim.lower.sleep import sleep_of
 
@@ -21,12 +22,18 @@ GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 
 
-def kernel(model, precision, *, event=True):
+def lowered(model, receptors=()):
     net = ns.Network()
-    net.population(8, model, name="cells")
-    lowered = lower(net, 0.1, 0, 0, ()).populations[0].model
-    sleep = sleep_of(lowered) if event else None
-    return generate(lowered, None if isinstance(sleep, str) else sleep, precision)
+    cells = net.population(8, model, name="cells")
+    for receptor in receptors:
+        net.poisson_input(cells, rate=1.0, weight=1.0, receptor=receptor)
+    return lower(net, 0.1, 0, 0, ()).populations[0].model
+
+
+def kernel(model, precision, *, event=True):
+    found = lowered(model)
+    sleep = sleep_of(found) if event else None
+    return generate(found, None if isinstance(sleep, str) else sleep, precision)
 
 
 @pytest.mark.skipif(not X86, reason="looks for x86 vector instructions")
@@ -53,6 +60,14 @@ def test_clock_kernel_is_vector_code(model, precision):
     assert re.search(packed, clock._library.get_asm_str())
 
 
+def assert_golden(name, text):
+    path = GOLDEN / f"{name}.txt"
+    if os.environ.get("NEUROSIM_REGENERATE_GOLDEN"):
+        path.write_text(text + "\n", encoding="utf-8")
+    remedy = "regenerate with NEUROSIM_REGENERATE_GOLDEN=1 if the change is meant"
+    assert path.read_text(encoding="utf-8") == text + "\n", remedy
+
+
 @pytest.mark.parametrize(
     ("model", "precision"),
     [(ns.models.iaf_psc_exp(), "float64"), (ns.models.izhikevich(), "float32")],
@@ -60,12 +75,18 @@ def test_clock_kernel_is_vector_code(model, precision):
 )
 def test_golden_source(model, precision):
     printed = kernel(model, precision)
-    text = printed.source + "\n# coefficients: " + ", ".join(f"{c:.10g}" for c in printed.scalars)
-    path = GOLDEN / f"{model.name}_{precision}.txt"
-    if os.environ.get("NEUROSIM_REGENERATE_GOLDEN"):
-        path.write_text(text + "\n", encoding="utf-8")
-    remedy = "regenerate with NEUROSIM_REGENERATE_GOLDEN=1 if the change is meant"
-    assert path.read_text(encoding="utf-8") == text + "\n", remedy
+    coefficients = ", ".join(f"{c:.10g}" for c in printed.scalars)
+    assert_golden(f"{model.name}_{precision}", f"{printed.source}\n# coefficients: {coefficients}")
+
+
+@pytest.mark.parametrize(
+    "model", [ns.models.iaf_psc_exp(), ns.models.aeif_cond_exp()], ids=lambda m: m.name
+)
+def test_golden_cuda(model):
+    printed = StepEmitter(lowered(model, ["exc"]))
+    text = printed.body()
+    coefficients = ", ".join(f"{c:.10g}" for c in printed.coefficient.scalars)
+    assert_golden(f"{model.name}_cuda", f"{text}\n// coefficients: {coefficients}")
 
 
 def test_values_are_arguments():
