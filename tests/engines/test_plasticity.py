@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from plastic_cases import sent_weights
 
@@ -148,6 +148,7 @@ def test_engines_agree(name: str) -> None:
 
 
 @settings(max_examples=12, deadline=None)
+@example(rule="rewired", longest=12.0, inhibitory=True, axonal=0.8, pieces=[272])
 @given(
     rule=st.sampled_from([k for k in RULES if k != "everything"]),
     longest=st.sampled_from([0.3, 1.0, 12.0]),

@@ -334,7 +334,8 @@ class PlasticPart:
         part.weight[moving] = np.copysign(plan.regrow, part.weight[moving])
         for j, s in enumerate(plan.states):
             self.states[j, moving] = plan.init[s]
-        self.move(moving, source)
+        away = source != pre[moving]  # one that gets its own source again keeps its place
+        self.move(moving[away], source[away])
 
     def move(self, moving: np.ndarray, source: np.ndarray) -> None:
         """Move synapses to the rows of other sources, with all that they carry."""
