@@ -231,7 +231,7 @@ def python(code: str, sanitizer: str | None = None) -> subprocess.CompletedProce
             pytest.skip(f"g++ has no {name}")
         environment |= {
             "LD_PRELOAD": found, "ASAN_OPTIONS": "detect_leaks=0",
-            "TSAN_OPTIONS": "exitcode=66",
+            "TSAN_OPTIONS": "exitcode=66:halt_on_error=1",
         }  # fmt: skip
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment
