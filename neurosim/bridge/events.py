@@ -242,6 +242,21 @@ def events_below(x: torch.Tensor, limit: float) -> SpikeEvents | None:
     return _keep_events(x, _build(found))
 
 
+def marked_below(known: Marks, n_rows: int, n: int, limit: float) -> SpikeEvents | None:
+    """Return the events of the first rows of marks if their density is below a limit, else None.
+
+    Parameters
+    ----------
+    known : Marks
+    n_rows, n : int
+        Rows wanted, and the columns of each.
+    limit : float
+        Fraction of marked values.
+    """
+    found = _count(known, n_rows, n)
+    return None if found.ptr[-1] >= limit * n_rows * n else _build(found)
+
+
 def concatenated(before: SpikeEvents, after: SpikeEvents) -> SpikeEvents:
     """Return the rows of one list followed by those of another of as many columns."""
     values = None
@@ -339,7 +354,10 @@ def _scan(matrix: np.ndarray) -> _Found:
 
 def _counted(known: Marks, x: torch.Tensor) -> _Found:
     """Return the marks of a tensor with the events of each row counted."""
-    n_rows, n = x.shape[0] * x.shape[1], math.prod(x.shape[2:])
+    return _count(known, x.shape[0] * x.shape[1], math.prod(x.shape[2:]))
+
+
+def _count(known: Marks, n_rows: int, n: int) -> _Found:
     ptr = np.zeros(n_rows + 1, np.int64)
     counts = ptr[1:]
     blocks = -(-n_rows // _ROWS)

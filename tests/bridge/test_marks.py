@@ -14,6 +14,7 @@ from neurosim import bridge
 from neurosim.bridge import events
 from neurosim.bridge.events import SpikeEvents, attached, events_below, events_of
 from neurosim.bridge.kernels import threads as pools
+from neurosim.bridge.neurons import recurrence
 
 
 def drive(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -55,6 +56,21 @@ def test_any_precision_is_marked(dtype):
 def test_recurrent_neurons_mark(connection):
     layer = bridge.Recurrent(bridge.LIF(70, beta=0.5), connection)
     assert_true(layer(drive(6, 9, 70))[0])
+
+
+@pytest.mark.parametrize("limit", [1.0, -1.0], ids=["at the marks", "dense"])
+def test_weights_of_a_recurrence_learn_from_the_marks(monkeypatch, limit):
+    monkeypatch.setattr(recurrence, "_BREAK_EVEN", limit)
+    fc, neuron = nn.Linear(70, 70).double(), bridge.LIF(70, beta=0.5)
+    x, weights = drive(6, 9, 70).double(), drive(6, 9, 70).double()
+    before = {"spk": (drive(1, 9, 70)[0] > 0.5).double()}  # spikes before the first step count, too
+    gradients = []
+    for connection in (fc, nn.Sequential(fc)):  # the latter is stepped through time
+        fc.zero_grad()
+        (bridge.Recurrent(neuron, connection)(x, before)[0] * weights).sum().backward()
+        gradients.append(fc.weight.grad.clone())
+    assert gradients[0].abs().max() > 0.1
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-12)
 
 
 def test_the_trailing_shape_is_a_row():

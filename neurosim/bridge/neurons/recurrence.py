@@ -10,7 +10,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from neurosim.bridge.connections.products import gather
-from neurosim.bridge.events import attach_marks, events_below
+from neurosim.bridge.events import attach_marks, events_below, marked_below
 from neurosim.bridge.kernels.function import Fused, Tensors, arrays, chosen, reduced, varied
 from neurosim.bridge.kernels.marks import Marks
 from neurosim.bridge.kernels.step import Step
@@ -85,7 +85,7 @@ class _Node(torch.autograd.Function):
         step, total = fused.step, x.shape[1]
         n = weight.shape[0]
         parameters = flat[: len(step.parameters)]
-        ctx.fused, ctx.has_bias = fused, bias is not None
+        ctx.fused, ctx.found, ctx.has_bias = fused, found, bias is not None
         ctx.per_neuron = varied(step, parameters)
         ctx.wanted = chosen(step.parameters, ctx.needs_input_grad[6 : 6 + len(parameters)])
         current = torch.empty_like(x, memory_format=torch.contiguous_format)
@@ -124,8 +124,7 @@ class _Node(torch.autograd.Function):
         if ctx.needs_input_grad[5] and len(by_current):
             by_before = (by_current[0].reshape(-1, n) @ weight).reshape(-1)
         if ctx.needs_input_grad[3]:
-            shifted = torch.cat((before[None], spikes))[: len(spikes)]
-            by_weight = _weight_gradient(shifted.reshape(len(spikes), -1, n), rows)
+            by_weight = _weight_gradient(ctx.found, before.reshape(-1, n), spikes, rows)
         if ctx.has_bias and ctx.needs_input_grad[4]:
             by_bias = rows.sum(0)
         lanes = iter(by_lane)
@@ -196,9 +195,32 @@ def walk_back(
     return by_current, lanes, by_state
 
 
-def _weight_gradient(spikes: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """Return ``rows.T @ spikes``, at the spikes only where they are few."""
-    events = events_below(spikes, _BREAK_EVEN)
+def _weight_gradient(
+    found: Marks | None, before: torch.Tensor, spikes: torch.Tensor, rows: torch.Tensor
+) -> torch.Tensor:
+    """Return ``rows.T @ (spikes of the step before)``, at the spikes only where they are few.
+
+    Parameters
+    ----------
+    found : Marks, optional
+        Of the spikes.
+    before : [B, N] tensor
+        Spikes of the step before the first.
+    spikes : [T, B*N] tensor
+    rows : [T*B, N] tensor
+        Adjoints of the current.
+    """
+    n_samples, n = before.shape
+    earlier, later = spikes.reshape(-1, n)[:-n_samples], rows[n_samples:]
+    if found is None:  # of graded spikes
+        shape = max(0, len(spikes) - 1), n_samples, n
+        events = events_below(earlier.reshape(shape), _BREAK_EVEN)
+    else:
+        events = marked_below(found, len(earlier), n, _BREAK_EVEN)
     if events is None:
-        return rows.t() @ spikes.reshape(rows.shape)
-    return gather(events.by_column, rows, None).t().contiguous()
+        by_weight = later.t() @ earlier
+    else:
+        by_weight = gather(events.by_column, later, None).t()
+    if len(rows) and before.any():
+        by_weight = by_weight + rows[:n_samples].t() @ before
+    return by_weight.contiguous()
