@@ -63,7 +63,8 @@ class hh_cond_exp_traub(NeuronModel):
 
     A spike is counted at a maximum of the membrane potential above V_T + 30 mV. Source: Traub &
     Miles (1991); Brette et al. (2007), J. Comput. Neurosci. 23:349, benchmark 3; NEST
-    ``hh_cond_exp_traub``.
+    ``hh_cond_exp_traub``. The adaptive steps are not NEST's to the last digit: over hundreds of
+    spikes one may come a step later or earlier.
     """
 
     C_m = param(200.0, "pF", gt=0, doc="membrane capacitance", usual=(0.5, 1e5))

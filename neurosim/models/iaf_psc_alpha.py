@@ -9,7 +9,8 @@ class iaf_psc_alpha(LeakyCurrents, NeuronModel):
     """Leaky integrate-and-fire neuron with alpha-shaped synaptic currents.
 
     A weight [pA] is the peak of the current, reached one synaptic time constant after the arrival:
-    i(t) = weight * (e/tau_syn) t exp(-t/tau_syn). Source: NEST ``iaf_psc_alpha``.
+    i(t) = weight * (e/tau_syn) t exp(-t/tau_syn). Source: NEST ``iaf_psc_alpha``,
+    without its option V_min (no lower limit, as by default).
     """
 
     tau_syn_ex = param(2.0, "ms", gt=0, doc="rise time of excitatory currents", usual=(0.05, 1000))

@@ -7,7 +7,8 @@ from neurosim.models.declare import Refractory, param, state
 class iaf_psc_delta(NeuronModel):
     """Leaky integrate-and-fire neuron whose membrane jumps by the weight [mV] at each arrival.
 
-    Input that arrives in the refractory period is discarded. Source: NEST ``iaf_psc_delta``.
+    Input that arrives in the refractory period is discarded. Source: NEST ``iaf_psc_delta``,
+    without its options V_min (no lower limit, as by default) and refractory_input.
     """
 
     tau_m = param(10.0, "ms", gt=0, doc="membrane time constant", usual=(0.5, 1000))

@@ -9,7 +9,8 @@ class iaf_psc_exp(LeakyCurrents, NeuronModel):
 
     A weight [pA] is the jump of the synaptic current. The membrane is frozen in the refractory
     period while the currents go on. Source: NEST ``iaf_psc_exp``; exact integration after Rotter &
-    Diesmann (1999), Biol. Cybern. 81:381.
+    Diesmann (1999), Biol. Cybern. 81:381. NEST's stochastic threshold (delta, rho; off by default)
+    is not offered.
     """
 
     equations = """

@@ -9,6 +9,7 @@ class izhikevich(NeuronModel):
 
     Source: Izhikevich (2003), IEEE Trans. Neural Netw. 14:1569, eqs. 1-3. A weight [mV] is the
     jump of the membrane potential. I_e is in pA with an implied conductance of 1 nS, as in NEST.
+    NEST's option V_min is not offered (no lower limit, as by default).
     """
 
     a = param(0.02, "1/ms", doc="rate of recovery")
