@@ -115,9 +115,7 @@ class StepText(ABC):
         Whether the step looks at the time within it.
     """
 
-    def __init__(
-        self, model: LoweredModel, coefficient: Callable[[str, Coefficient], str], syntax: Syntax
-    ) -> None:
+    def __init__(self, model: LoweredModel, coefficient: Coefficients, syntax: Syntax) -> None:
         self.model, self.coefficient, self.syntax = model, coefficient, syntax
         self.held = bool(model.hold) or bool(model.spec.refractory)
         self.noise = sorted({k for _, k in model.full.noise} | set(model.noise))

@@ -35,8 +35,6 @@ class StepEmitter(StepText):
     model : LoweredModel
     """
 
-    coefficient: Coefficients
-
     def __init__(self, model: LoweredModel) -> None:
         super().__init__(model, Coefficients("p.scalars[{}]", "p.arrays[{} * p.n + i]"), SYNTAX)
 
