@@ -45,18 +45,33 @@ class reservoir_neuron(ns.NeuronModel):
 
 
 class readout(ns.NeuronModel):
-    """Linear unit z; while the gate is open its target y also draws on it (nudging)."""
+    """Linear unit z = w r, also for weights that change under way.
+
+    A step of the rule, ``dw = eta error r``, changes what the spikes so far amount to by
+    ``dw r = eta error |r|^2``.
+    """
 
     tau = ns.param(TAU_R, "ms", gt=0, doc="time constant")
     jump = ns.param(1.0 - DECAY, "1", doc="jump at a spike, per weight")
-    nudge = ns.param(0.0, "1", ge=0, doc="share of the error that is taken over a step")
+    eta = ns.param(0.0, "1", ge=0, doc="learning rate")
     target = ns.param(0.0, "1", doc="what it should be; injected")
     equations = """
-        z := z*exp(-dt/tau) + nudge*gate*(target - z) : 1
+        z := (z + eta*power*gate*(target - z))*exp(-dt/tau) : 1
         y := target : 1
+        dpower/dt = -2*power/tau : 1
         gate := 0*gate : 1
     """
-    receptors = {"in": "z += jump*weight", "gate": "gate += weight"}
+    receptors = {"in": "z += jump*weight", "power": "power += weight", "gate": "gate += weight"}
+
+
+class square(SynapseModel):
+    """Sends by how much a spike raises the square of its source's trace r."""
+
+    tau = ns.param(TAU_R, "ms", gt=0, doc="time constant of the trace")
+    jump = ns.param(1.0 - DECAY, "1", doc="jump of the trace at a spike")
+    presynaptic = "dr/dt = -r/tau : 1"
+    on_pre = "risen = (2*r + jump)*jump; r += jump"
+    transmit = "w*risen"
 
 
 class three_factor(SynapseModel):
@@ -118,17 +133,15 @@ def _every_ms(n_trials: int, start: float, stop: float) -> ns.models.spike_sourc
     return ns.models.spike_source(times=(TRIAL * np.arange(n_trials)[:, None] + steps).ravel())
 
 
-def simulate(
-    targets: np.ndarray, *, eta: float, nudge: float, seed: int, gate: bool = True
-) -> Recorded:
+def simulate(targets: np.ndarray, *, eta: float, seed: int, gate: bool = True) -> Recorded:
     """Run trials with learning readouts.
 
     Parameters
     ----------
     targets : (n_trials, n_steps, 2)
         What the readouts should say in each step.
-    eta, nudge : float
-        Learning rate; share of the error that a readout takes over in a step.
+    eta : float
+        Learning rate.
     seed : int
     gate : bool
         False: the third factor stays 0.
@@ -137,7 +150,7 @@ def simulate(
     rng = np.random.default_rng(seed)
     net = ns.Network()
     cells = _reservoir(net, n_trials, rng)
-    outs = net.population(2, readout(nudge=nudge), name="outs")
+    outs = net.population(2, readout(eta=eta), name="outs")
     times = np.arange(n_trials * STEPS, dtype=float)
     for k in range(2):
         current = ns.StepCurrent(times=times, values=targets[:, :, k].ravel())
@@ -145,6 +158,7 @@ def simulate(
     rule = three_factor(eta=eta)
     net.connect(cells, outs, weight=ZERO, synapse=rule, receptor="in", name="learned")
     net.connect(cells, outs, weight=-ZERO, receptor="in", name="zero")
+    net.connect(cells, outs, weight=1.0, synapse=square(), receptor="power", name="power")
     attention = net.population(1, _every_ms(n_trials, CUE_OFF, TRIAL - 1.0), name="attention")
     net.connect(attention, outs, weight=float(gate), receptor="gate")
 
