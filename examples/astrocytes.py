@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import neurosim as ns
@@ -87,7 +88,7 @@ def draw(levels: ns.Traces, one: ns.Results, nets: dict[str, ns.Results]) -> Fig
     axes[0, 1].plot(astrocyte.t / 1000.0, astrocyte["Ca_astro"][:, 0], label="calcium")
     axes[0, 1].set_ylabel("concentration [uM]")
     axes[0, 1].set_title("IP3 from spikes", fontsize=10)
-    axes[0, 1].legend(frameon=False, fontsize=8)
+    above(axes[0, 1])
     axes[1, 1].plot(neuron.t / 1000.0, neuron["V_m"][:, 0], color="0.2")
     axes[1, 1].set_ylabel("neuron's potential [mV]")
     for (name, results), colour in zip(nets.items(), ns.plot.PALETTE, strict=False):
@@ -99,12 +100,19 @@ def draw(levels: ns.Traces, one: ns.Results, nets: dict[str, ns.Results]) -> Fig
         axes[1, 2].plot(calcium.t / 1000.0, mean, label=name, color=colour)
     axes[0, 2].set_ylabel("rate [Hz]")
     axes[0, 2].set_title("network", fontsize=10)
-    axes[0, 2].legend(frameon=False, fontsize=8)
+    above(axes[0, 2])
     axes[1, 2].set_ylabel("mean calcium [uM]")
     for ax in axes.ravel():
         ax.spines[["top", "right"]].set_visible(False)
         ax.set_xlabel("time [s]")
     return figure
+
+
+def above(ax: Axes) -> None:
+    """Put the legend above the lines."""
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, high + 0.2 * (high - low))
+    ax.legend(frameon=False, fontsize=8, ncols=2, loc="upper left")
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
