@@ -57,8 +57,7 @@ def requirements(name: str, cases: dict[str, Any]) -> list[Row]:
             best = _best(runs, variants, case.measure)
             if best is None:
                 continue
-            # float64, and float32 with an empty cache, have to beat the peer by any factor.
-            asked = case.required.get(peer) if key == "neurosim-f32" else 1.0
+            asked = _asked(case, key, peer)
             other = _median(runs, best, case.measure)
             assert other is not None
             shown = f"{label}, {_threads(runs, best)}"
@@ -67,6 +66,15 @@ def requirements(name: str, cases: dict[str, Any]) -> list[Row]:
         rows += _limits(name, case, runs)
         rows += _share(name, case, cases)
     return rows
+
+
+def _asked(case: Case, key: str, peer: str) -> float | None:
+    """Return the factor that was asked for, or None."""
+    if key == "neurosim-f64":  # has to beat every peer
+        return 1.0
+    if key == "neurosim-f32-cold":  # has to beat those that the case is about
+        return 1.0 if peer in case.required else None
+    return case.required.get(peer)
 
 
 def _row(name: str, key: str, peer: str, own: float, other: float, asked: float | None) -> Row:
