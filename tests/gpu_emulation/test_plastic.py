@@ -312,6 +312,8 @@ def test_a_checkpoint_of_other_synapses_is_refused() -> None:
         net.connect(exc, exc, ns.FixedIndegree(n), weight=1.0, synapse=M.stdp(), name="other")
         plan = ns.Simulation(net, seed=3, engine="reference").plan
         runners.append(GpuRunner(plan, GPU(precision="float64"), EmulatedDevice()))
+        for part in runners[-1]._network.plastic.parts:
+            assert "edges" not in vars(part)  # nothing is drawn on the host until it is looked at
     with pytest.raises(FileFormatError, match=r"'other': the checkpoint has 320 .*network 360"):
         runners[1].restore(runners[0].state())
 

@@ -64,7 +64,7 @@ class PlasticProjection:
         )
         self.lengths, self.n_synapses = counts.astype(np.int64), int(counts.sum())
         signs = ("POSITIVE", "NEGATIVE")
-        self.largest = dict(
+        self.largest = list(
             zip(connection.spec.receptors, (number(measured[s]) for s in signs), strict=True)
         )
         if self.n_synapses:
@@ -231,7 +231,7 @@ class PlasticNetwork:
         """Raise the largest absolute weights, by population and receptor, to those drawn here."""
         for part in self.parts:
             of = largest[part.connection.post]
-            for receptor, weight in part.largest.items():
+            for receptor, weight in part.largest:
                 of[receptor] = max(of[receptor], weight)
 
     @property

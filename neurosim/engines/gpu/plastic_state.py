@@ -32,7 +32,7 @@ def state_of(
         Weights and states as they are, in the order of the rows.
     step : int
     """
-    plan, n = part.plan, part.rank.size
+    plan, n = part.plan, part.n_synapses
 
     def ordered(column: np.ndarray) -> np.ndarray:
         out = np.empty_like(column)
@@ -77,10 +77,10 @@ def _events_of(part: PlasticProjection, device: Device, step: int) -> dict[str, 
 def restore(part: PlasticProjection, device: Device, saved: Mapping[str, Any], step: int) -> None:
     """Put a saved state into the arrays of a projection."""
     plan, arrays = part.plan, part.arrays
-    if saved["weight"].size != part.rank.size:
+    if saved["weight"].size != part.n_synapses:
         raise FileFormatError(
             f"projection {part.name!r}: the checkpoint has {saved['weight'].size} synapses, the "
-            f"network {part.rank.size}."
+            f"network {part.n_synapses}."
         )
     device.store(arrays["weights"], np.asarray(saved["weight"])[part.rank])
     device.store(arrays["states"], _rows([saved["states"][s][part.rank] for s in plan.states]))

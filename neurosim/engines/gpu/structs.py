@@ -140,7 +140,7 @@ ITEM, GROUP, PROJECTION, BUILD, CURRENT, POPULATION, PROCESS, SAMPLE, NET = (
 #: What `measure` finds, by place: see build.cu.
 MEASURED = (
     "N_SYNAPSES", "LONGEST_DELAY", "N_SHORT", "FIRST_SHORT", "SMALLEST", "SHORT_COLUMN",
-    "POSITIVE", "NEGATIVE",
+    "POSITIVE", "NEGATIVE", "LEAST",
 )  # fmt: skip
 #: Ways in which rows are filled (`neurosim.lower.rows.Rows.mode`), as kernels number them.
 MODES = ("draw", "all", "one", "skip", "unique", "list")

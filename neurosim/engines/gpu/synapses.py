@@ -9,56 +9,26 @@ is known before it is allocated, and then fills the rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from neurosim.engines.gpu.device import Device, Program
+from neurosim.engines.gpu.device import Device
+from neurosim.engines.gpu.drawing import WEIGHTS, Drawing, Rows
 from neurosim.engines.gpu.layout import Layout
-from neurosim.engines.gpu.measured import NONE, RowGroup, above, by_name, number, short_error
+from neurosim.engines.gpu.measured import RowGroup, above, number
 from neurosim.engines.gpu.plastic import PlasticNetwork
-from neurosim.engines.gpu.projections import record_of, refusal, row_of
-from neurosim.engines.gpu.source import Format, build_text
-from neurosim.engines.gpu.source_counts import SourceCounter
-from neurosim.engines.gpu.structs import BUILD, GROUP, MEASURED, PROJECTION
+from neurosim.engines.gpu.projections import refusal, row_of
+from neurosim.engines.gpu.source import Format
+from neurosim.engines.gpu.structs import GROUP
 from neurosim.errors import NetworkError, unknown_name
 from neurosim.lower.plan import ConnectionPlan, Plan
 from neurosim.lower.quantize import BITS, units
-from neurosim.lower.rows import plan_rows
 
 #: Words up to which a synapse takes 32 bits.
 _NARROW = 2**32
-#: Bytes for the tables of what has been drawn (rules without multapses).
-_TABLES = 1 << 28
-_WARP = 32
-_WEIGHTS: dict[str, np.dtype[Any]] = {
-    "float": np.dtype(np.float32), "double": np.dtype(np.float64), "int": np.dtype(np.int32),
-    "unsigned short": np.dtype(np.uint16),
-}  # fmt: skip
 #: Which rows are drawn when they are delivered.
 Procedural = bool | str | Sequence[str]
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The table on the device.
-
-    Attributes
-    ----------
-    row : array of (n_rows + 1,) int64
-        Where rows begin.
-    words : array of (n_synapses,) uint32 or uint64
-        ``channel << delay_bits | delay``.
-    weights : array of (n_weighted,)
-        Of the first synapses: in the precision of the engine, as int32 in units of the channel's
-        scale, or in half precision.
-    """
-
-    row: Any
-    words: Any
-    weights: Any
 
 
 class Synapses:
@@ -104,17 +74,12 @@ class Synapses:
     ) -> None:  # fmt: skip
         self._plan, self._layout, self._device, self._form = plan, layout, device, form
         self.connections = [c for c in plan.connections if c.plasticity is None]
-        self._program = device.compile(build_text(form), exact=True)
-        counter = SourceCounter(device, self._program)
-        self._rows = [plan_rows(c.spec, counter) for c in self.connections]
-        self._kept: list[list[Any]] = [[] for _ in self.connections]  # what each is drawn from
-        self.records = np.zeros(len(self.connections), PROJECTION)
-        for k, (c, rows) in enumerate(zip(self.connections, self._rows, strict=True)):
-            self.records[k] = record_of(c, rows, plan, layout, partial(self._put, k))[0]
+        self._drawing = Drawing(plan, layout, device, form, self.connections)
+        self._rows, self._measured = self._drawing.rows, self._drawing.measured
+        self._counts = self._drawing.counts
+        self.records = self._drawing.records
         self.drawn = self._chosen(procedural)
         self.whole = 2.0**BITS
-        self._degrees: list[np.ndarray] = []
-        self._counts, self._measured = self._measure()
         longest = max([1, *(int(m["LONGEST_DELAY"]) for m in self._measured)])
         if plastic:
             longest = max(longest, *plastic.longest_delays())
@@ -123,69 +88,7 @@ class Synapses:
         self.scale = self._scales(plastic)
         self._arrange()
 
-    def _put(self, k: int, values: np.ndarray) -> int:
-        array = self._device.to_device(values)
-        self._kept[k].append(array)
-        return self._device.address(array)
-
     # ---- what there is
-
-    def _measure(self) -> tuple[list[np.ndarray], list[dict[str, int]]]:
-        """Return how many synapses each source has in each projection, and what else is known."""
-        sizes = [self._plan.populations[c.pre].n for c in self.connections]
-        starts = np.cumsum([0, *sizes])
-        first = [0] * len(MEASURED)
-        first[MEASURED.index("FIRST_SHORT")] = first[MEASURED.index("SMALLEST")] = NONE
-        device = self._device
-        counts = device.to_device(np.zeros(starts[-1], np.uint32))
-        measured = device.to_device(np.tile(np.array(first, np.uint64), (len(sizes), 1)))
-        build = np.zeros(1, BUILD)
-        build["counts"], build["find"] = device.address(counts), NONE
-        if self._form.narrow:
-            n_channels = self._layout.n_channels
-            degrees = device.to_device(np.zeros(n_channels, np.uint32))
-            build["degrees"] = device.address(degrees)
-        self.records["first_row"] = starts[:-1]
-        for k in range(len(sizes)):
-            build["measured"] = device.address(measured) + 8 * len(MEASURED) * k
-            self._launch(self._program, "measure", k, build)
-        found = by_name(device.fetch(measured))
-        if self._form.narrow:
-            self._degrees = self._most_synapses(device.fetch(degrees, n_channels))
-        for k, m in enumerate(found):
-            if m["N_SHORT"]:  # once more, to see where the first of them leads
-                build["measured"] = device.address(measured) + 8 * len(MEASURED) * k
-                build["find"] = m["FIRST_SHORT"]
-                self._launch(self._program, "measure", k, build)
-                column = by_name(device.fetch(measured))[k]["SHORT_COLUMN"]
-                raise short_error(self.connections[k].spec, m, column, self._rows[k].by_target)
-        return np.split(device.fetch(counts), starts[1:-1]), found
-
-    def _most_synapses(self, degrees: np.ndarray) -> list[np.ndarray]:
-        """Return the most synapses that reach a receptor of one neuron, by population."""
-        layout, most = self._layout, []
-        for p in self._plan.populations:
-            first, rows = layout.channel[p.index], layout.rows[p.index]
-            part = degrees[first : first + rows * p.n].reshape(rows, p.n)
-            most.append(part.max(axis=1, initial=0).astype(float))
-        return most
-
-    def _launch(self, program: Program, kernel: str, k: int, build: np.ndarray) -> None:
-        """Launch a kernel for one projection."""
-        n_threads = int(self.records["n_rows"][k])
-        degree = self._rows[k].degree
-        if self._rows[k].mode != "list":
-            n_threads *= _WARP
-        grid = program.grid(-(-n_threads // self._device.tile), cooperative=False)
-        tables = None
-        if self._rows[k].mode == "unique":
-            size = 1 << (2 * (int(degree.max(initial=0)) + _WARP) - 1).bit_length()
-            n_tables = max(1, min(grid.blocks * grid.tile // _WARP, _TABLES // (8 * size)))
-            tables = self._device.empty(n_tables * size, np.uint64)
-            build["tables"], build["n_tables"] = self._device.address(tables), n_tables
-            build["table_size"] = size
-        if n_threads:
-            program.launch(kernel, grid, (self.records[k : k + 1], build))
 
     def _scales(self, plastic: PlasticNetwork | None) -> tuple[np.ndarray, ...]:
         """Return the scales of each population: the units of its weights, else 1."""
@@ -198,7 +101,8 @@ class Synapses:
                 of[receptor] = max(of[receptor], number(m[name]))
         if plastic:
             plastic.note_largest(largest)
-        found = units(self._plan, largest, self._degrees if self._form.narrow else None)
+        degrees = self._drawing.degrees if self._form.narrow else None
+        found = units(self._plan, largest, degrees)
         if self._form.narrow:  # weights do not take all bits of their sums
             parts = [w / u for w, u in zip(largest, found, strict=True)]
             self.whole = max([1.0, *(above(float(x)) for part in parts for x in part if x)])
@@ -307,7 +211,7 @@ class Synapses:
 
     @property
     def _weight_bytes(self) -> int:
-        return _WEIGHTS[self._form.weight].itemsize
+        return WEIGHTS[self._form.weight].itemsize
 
     @property
     def nbytes(self) -> int:
@@ -331,30 +235,13 @@ class Synapses:
 
     def build(self) -> Rows:
         """Fill the rows of what is stored, and free what served to draw it."""
-        device, n_rows = self._device, self._lengths.size
-        program = self._program
-        if self.word.itemsize == 8:
-            program = device.compile(build_text(replace(self._form, wide=True)), exact=True)
-        row = device.to_device(np.concatenate([[0], np.cumsum(self._lengths)]).astype(np.int64))
-        words = device.empty(self.n_synapses, self.word)
-        weights = device.empty(self.n_weighted, _WEIGHTS[self._form.weight])
-        counts = device.to_device(np.zeros(n_rows, np.uint32))
-        build = np.zeros(1, BUILD)
-        for name, array in (("row", row), ("synapses", words), ("weights", weights)):
-            build[name] = device.address(array)
-        build["counts"], build["delay_bits"] = device.address(counts), self.delay_bits
-        build["n_rows"], build["n_weighted"] = n_rows, self.n_weighted
-        for group in self._groups:
-            for k in group.members:
-                self.records["first_row"][k] = group.first_row
-                self._launch(program, "fill", k, build)
-        if n_rows:
-            program.launch("sort_rows", program.grid(n_rows, cooperative=False), (build,))
-        device.fetch(counts)  # ends when the kernels have
-        for k, kept in enumerate(self._kept):
+        members = [(k, group.first_row) for group in self._groups for k in group.members]
+        self.rows = self._drawing.fill(
+            members, self._lengths, self.n_weighted, self.delay_bits, self.word
+        )
+        for k in range(len(self.connections)):
             if k not in self.drawn:
-                kept.clear()
-        self.rows = Rows(row, words, weights)
+                self._drawing.forget(k)
         return self.rows
 
     def drop(self) -> None:
@@ -384,7 +271,7 @@ class Synapses:
             c = self.connections[k]
             if c.spec.pre_ids is not None:
                 n = self._plan.populations[c.pre].n
-                record["row_of"] = self._put(k, row_of(c.spec, n))
+                record["row_of"] = self._drawing.put(k, row_of(c.spec, n))
             record["amount"] = self._amount(c) if c.spec.constant else self._set_units([k])
             for name in ("positive_unit", "negative_unit"):
                 record[name] = self.records[name][k]

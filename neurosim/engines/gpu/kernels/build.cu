@@ -52,7 +52,7 @@ __device__ __forceinline__ long long ns_table_row(const Projection& q, long long
 
 extern "C" __global__ void __launch_bounds__(NS_TILE) measure(const Projection q, const Build b) {
   long long longest = 0;
-  double positive = 0.0, negative = 0.0;
+  double positive = 0.0, negative = 0.0, least = NS_INFINITY;
   unsigned long long n = 0;
   auto take = [&](bool valid, const Edge& e, long long) {
     if (!valid) return;
@@ -60,6 +60,7 @@ extern "C" __global__ void __launch_bounds__(NS_TILE) measure(const Projection q
     longest = ns_max(longest, s.steps);
     if (s.negative) negative = ns_max(negative, ns_abs(s.weight));
     else positive = ns_max(positive, ns_abs(s.weight));
+    least = ns_min(least, ns_abs(s.weight));
     if (s.steps < 1) {
       const unsigned long long place = (unsigned long long)e.row << 32 | e.number;
       atomicAdd(b.measured + NS_N_SHORT, 1ull);
@@ -81,6 +82,15 @@ extern "C" __global__ void __launch_bounds__(NS_TILE) measure(const Projection q
   if (longest) atomicMax(b.measured + NS_LONGEST_DELAY, (unsigned long long)longest);
   if (positive > 0.0) atomicMax(b.measured + NS_POSITIVE, ns_ordered(positive));
   if (negative > 0.0) atomicMax(b.measured + NS_NEGATIVE, ns_ordered(negative));
+  if (least < NS_INFINITY) atomicMin(b.measured + NS_LEAST, ns_ordered(least));
+}
+
+// Fill an array with n copies of each value.
+extern "C" __global__ void __launch_bounds__(NS_TILE)
+    repeat(ns_weight* out, const double* values, long long n, long long size) {
+  for (long long k = (long long)blockIdx.x * NS_TILE + threadIdx.x; k < size;
+       k += (long long)gridDim.x * NS_TILE)
+    out[k] = (ns_weight)values[k / n];
 }
 
 extern "C" __global__ void __launch_bounds__(NS_TILE) fill(const Projection q, const Build b) {
