@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 from neurosim.errors import ModelError, ParameterError, unknown_name
 from neurosim.models.declare import Parameter
@@ -78,6 +79,9 @@ class Compartment:
                 f"{where} has no membrane: {missing} must be given, as in "
                 f"Compartment({name!r}, C_m=50.0, g_L=2.5, E_L=-70.0)."
             )
+        for key, value in {"C_m": C_m, "g_L": g_L, "E_L": E_L, "I_e": I_e}.items():
+            if not isinstance(value, Real):
+                raise ParameterError(f"{where}: {key} = {value!r}; a number is needed.")
         if not C_m > 0 or not g_L >= 0:
             raise ParameterError(
                 f"{where}: C_m = {C_m:g} pF must be > 0 and g_L = {g_L:g} nS must be >= 0."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 from neurosim.errors import ModelError, ParameterError, unknown_name
@@ -15,6 +16,11 @@ from neurosim.models.mechanisms import LONGEST
 #: rk4 is stable up to a step of 2.78 over the fastest rate; the margin is for synapses.
 _STIFF = 2.0
 _USUAL_STEP = 0.1
+#: What a part looks like, for messages.
+_EXAMPLES = {
+    Compartment: "Compartment('dend', C_m=50.0, g_L=2.5, E_L=-70.0)",
+    Coupling: "Coupling('soma', 'dend', 15.0)",
+}
 
 
 @dataclass
@@ -29,6 +35,12 @@ class Parts:
 
     def __post_init__(self) -> None:
         self.neighbours = {}
+        for kind, parts in ((Compartment, self.compartments), (Coupling, self.couplings)):
+            for part in parts:
+                if not isinstance(part, kind):
+                    raise ModelError(
+                        f"{self.name}: {part!r} is no {kind.__name__}; write {_EXAMPLES[kind]}."
+                    )
         for c in self.compartments:
             if c.name in self.neighbours:
                 raise ModelError(f"{self.name} has two compartments {c.name!r}; rename one.")
@@ -59,6 +71,8 @@ class Parts:
             self._require(compartment, f"Coupling({a!r}, {b!r})")
         if a == b:
             raise ModelError(f"{where} couples a compartment to itself.")
+        if not isinstance(coupling.g, Real):
+            raise ParameterError(f"{where}: g = {coupling.g!r}; a number is needed.")
         if not coupling.g >= 0:
             raise ParameterError(f"{where}: g = {coupling.g:g} nS must be >= 0.")
         path = self._reached(a).get(b)

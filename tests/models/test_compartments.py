@@ -272,6 +272,14 @@ def test_threshold_jumps():
         (lambda: tree("ab", names="aba"), ModelError, "x has two compartments 'a'; rename one."),
         (lambda: tree("ab", g=-1.0), ParameterError,
          "x: Coupling('a', 'b'): g = -1 nS must be >= 0."),
+        (lambda: tree("ab", g="1"), ParameterError,
+         "x: Coupling('a', 'b'): g = '1'; a number is needed."),
+        (lambda: Compartment("dend", C_m="50", g_L=1.0, E_L=0.0), ParameterError,
+         "compartment 'dend': C_m = '50'; a number is needed."),
+        (lambda: compartmental("x", ["soma"]), ModelError, "x: 'soma' is no Compartment; write "
+         "Compartment('dend', C_m=50.0, g_L=2.5, E_L=-70.0)."),
+        (lambda: compartmental("x", [membrane("a")], [("a", "b", 1.0)]), ModelError,
+         "x: ('a', 'b', 1.0) is no Coupling; write Coupling('soma', 'dend', 15.0)."),
         (lambda: tree("ab", spike=SpikeMechanism()), UnknownNameError,
          "x: the spike names a compartment that it does not have. The neuron has no compartment "
          "'soma'. Compartments: a, b."),
