@@ -86,6 +86,10 @@ class Task:
         """Duration of an episode, in which every sequence is shown once [ms]."""
         return sum((len(s) - 1) * DELTA_T + GAP for s in self.sequences)
 
+    def soma(self, **parameters: float) -> ns.NeuronModel:
+        """Return the excitatory cell; it remembers its predictions for about an episode."""
+        return ns.models.iaf_psc_exp_nonlineardendrite(tau_h=self.period, **parameters)
+
     def onsets(self, episode: int) -> list[np.ndarray]:
         """Return when the items of each sequence are shown in an episode [ms]."""
         begin, onsets = START + episode * self.period, []
@@ -148,7 +152,7 @@ def simulation(task: Task, episodes: int, engine: object = "cpu") -> ns.Simulati
         for sequence, onsets in zip(task.sequences, task.onsets(episode), strict=True):
             shown += zip(onsets, sequence, strict=True)
             cues.append((onsets[0] - LEAD, sequence[0]))
-    net = network(task, ns.models.iaf_psc_exp_nonlineardendrite(), shown, cues)
+    net = network(task, task.soma(), shown, cues)
     exc = net.populations["exc"]
     rule = ns.FixedIndegree(int(task.density * exc.n), autapses=False, multapses=False)
     net.connect(exc, exc, rule, weight=ns.Uniform(0.0, 8.0), delay=2.0, receptor="dend",
@@ -239,8 +243,7 @@ def replay(task: Task, learned: ns.results.WeightTraces, first: str, V_th: float
         What was recorded, and when each item's cells began to fire, in the order of time: pairs
         (time, item) [ms].
     """
-    soma = ns.models.iaf_psc_exp_nonlineardendrite(V_th=V_th)
-    net = network(task, soma, [], [(START - LEAD, first)])
+    net = network(task, task.soma(V_th=V_th), [], [(START - LEAD, first)])
     exc, rule = net.populations["exc"], task.rule.values
     mature = np.abs(learned.weight) > rule["th_perm"]
     pairs = ns.Explicit(learned.pre[mature], learned.post[mature])

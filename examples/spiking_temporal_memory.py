@@ -98,7 +98,7 @@ def draw_overlaps(ax: Axes, overlaps: list[Shared]) -> None:
     ax.set_yticks(range(len(overlaps)), [o.name for o in overlaps], fontsize=7)
     ax.set(xlabel="active cells", title="one item, two contexts")
     ax.legend(frameon=False, ncols=3, fontsize=7, loc="lower center")
-    ax.set_ylim(-1.0 - 0.05 * len(overlaps), None)
+    ax.set_ylim(-1.0 - 0.08 * len(overlaps), None)
 
 
 def prediction_lines(

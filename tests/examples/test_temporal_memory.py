@@ -40,7 +40,8 @@ def test_protocol():
     """When items are shown, and what may follow them."""
     given = task()
     assert given.items == list("ABCDEF")
-    assert given.period == 2 * (3 * 40.0 + 100.0)
+    assert given.period == 2 * (3 * 40.0 + 100.0) == given.soma().values["tau_h"]
+    assert task("classic").soma().values["tau_h"] == 6 * (4 * 40.0 + 100.0)
     first, second = given.onsets(1)
     np.testing.assert_allclose(first, 480.0 + 40.0 * np.arange(4))
     np.testing.assert_allclose(second, first + 220.0)

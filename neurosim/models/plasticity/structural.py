@@ -95,12 +95,11 @@ class stdsp_homeostasis(stdsp):
     ``Pmax lambda_h (zt - z)``, where z is the target's trace of dendritic action potentials
     (a state ``z``, as that of `iaf_psc_exp_nonlineardendrite`, with a memory ``tau_h`` of about
     the time in which every sequence is shown once). Source: Bouhadjar et al. (2022), PLoS Comput.
-    Biol. 18:e1010233; of `lambda_minus` the authors' code says that 0.0063 is better than the
-    paper's 0.0061.
+    Biol. 18:e1010233.
     """
 
     lambda_ = param(0.28, "1", ge=0, doc="step of potentiation")
-    lambda_minus = param(0.0063, "1", ge=0, doc="step of depression")
+    lambda_minus = param(0.0061, "1", ge=0, doc="step of depression")
     lambda_h = param(0.024, "1", ge=0, doc="step of homeostasis")
     zt = param(1.0, "1", ge=0, doc="target of the trace z")
     Pmin = param(0.0, "1", ge=0, doc="smallest permanence after depression")
