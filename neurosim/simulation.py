@@ -104,6 +104,10 @@ class Simulation:
         """Work done so far: spikes, synaptic_events, neuron_updates, steps, bytes, seconds."""
         return self._runner.counters()
 
+    def __repr__(self) -> str:
+        step = "continuous time" if self.dt is None else f"dt = {self.dt:g} ms"
+        return f"Simulation(t = {self.time:g} ms, {step}, seed={self.seed}, {self.engine!r})"
+
     def weights(self, name: str | Projection) -> WeightTraces:
         """Return the synapses of a projection with the weights that they have now.
 

@@ -549,6 +549,14 @@ def test_recordings():
         refused(ParameterError, r"interval = .* a multiple of dt = 0.1 ms", record(state))
 
 
+def test_repr_says_where_a_simulation_is():
+    net, _ = one_population()
+    sim = ns.Simulation(net, seed=7, engine="reference")
+    sim.run(2.5)
+    assert repr(sim) == "Simulation(t = 2.5 ms, dt = 0.1 ms, seed=7, Reference())"
+    assert "continuous time" in repr(ns.Simulation(net, dt=None))
+
+
 def test_a_file_that_cannot_be_made_is_named_before_the_run(tmp_path):
     net, cells = one_population()
     missing = tmp_path / "nowhere" / "spikes.h5"

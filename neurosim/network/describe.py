@@ -31,6 +31,17 @@ def tables(network: Any) -> str:
     )
 
 
+def members_table(target: Any) -> str:
+    """Return what a population (or a view of one) is, with its parameters, as HTML."""
+    model = target.model
+    rows = [
+        (name, _cell(model.values.get(name)), declared.unit, declared.doc)
+        for name, declared in model.parameters.items()
+    ]
+    title = f"{target.name}: {_counted(target.n, 'member')}, {model.name}"
+    return f"<b>{html.escape(title)}</b>" + _table(("parameter", "value", "unit", "meaning"), rows)
+
+
 def _counted(n: int, what: str) -> str:
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
 

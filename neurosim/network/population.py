@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.errors import NetworkError
+from neurosim.network.describe import members_table
 
 if TYPE_CHECKING:
     from neurosim.network.network import Network
@@ -89,6 +90,10 @@ class Population:
     def __repr__(self) -> str:
         return f"Population({self.name!r}, n={self.n}, {self.model!r})"
 
+    def _repr_html_(self) -> str:
+        """Return a table of the parameters, for notebooks."""
+        return members_table(self)
+
 
 class PopulationView:
     """Some members of a population, in a given order; made by indexing a population.
@@ -134,6 +139,10 @@ class PopulationView:
 
     def __repr__(self) -> str:
         return f"PopulationView({self.name!r}, n={self.n} of {self.population.n})"
+
+    def _repr_html_(self) -> str:
+        """Return a table of the parameters, for notebooks."""
+        return members_table(self)
 
 
 Target = Population | PopulationView

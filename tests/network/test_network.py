@@ -338,6 +338,18 @@ def test_html_shows_and_escapes(net):
     assert "FixedProbability(p=0.1" in page
 
 
+def test_html_of_populations_shows_their_parameters():
+    net = Network()
+    cells = net.population(3, models.iaf_psc_exp(tau_m=[1.0, 2.0, 3.0], I_e=7.5), "<a>")
+    for shown in (cells, cells[:2]):
+        table = shown._repr_html_()
+        assert "&lt;a&gt;" in table
+        assert "<td>tau_m</td><td>3 values</td><td>ms</td><td>membrane time constant</td>" in table
+        assert "<td>I_e</td><td>7.5</td><td>pA</td>" in table
+    source = net.population(1, models.spike_source(times=[1.0]))
+    assert "1 member, spike_source" in source._repr_html_()
+
+
 def test_repr_counts_in_words():
     net = Network()
     assert repr(net) == "Network(0 populations with 0 members, 0 projections)"
