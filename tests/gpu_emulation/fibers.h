@@ -250,8 +250,9 @@ static inline void start(Fiber& f) {
 #endif
 #if defined(__x86_64__)
   // stacks begin at different lines of the cache
-  void** top = reinterpret_cast<void**>(f.stack + kStack - 64 * (++colour % 61)) - 2;
-  *top = reinterpret_cast<void*>(fiber_main);
+  void** top = reinterpret_cast<void**>(f.stack + kStack - 64 * (1 + ++colour % 61)) - 2;
+  top[0] = reinterpret_cast<void*>(fiber_main);
+  top[1] = nullptr;  // where it would return: here a sanitizer that reads the stack has to stop
   top -= 6;  // the six registers that cuemu_switch restores
   std::memset(top, 0, 6 * sizeof *top);
   f.pointer = top;
