@@ -26,6 +26,20 @@ class pure_membrane(ns.NeuronModel):
     equations = "dV_m/dt = I_e/C_m : mV"
 
 
+class excitable(ns.NeuronModel):
+    """A cubic membrane with recovery: the cheapest nonlinear cell, and smooth."""
+
+    C_m = ns.param(100.0, "pF", gt=0)
+    I_e = ns.param(0.0, "pA")
+    V_m = ns.state("mV", init=-65.0)
+    equations = """
+        x = (V_m + 70[mV])/1[mV]
+        dV_m/dt = (0.05[pA]*x*(x - 15)*(90 - x) - w + I_e)/C_m : mV
+        dw/dt = (2[pA]*x - w)/5[ms] : pA
+    """
+    method = "rk4"
+
+
 def random_graph(n=40, seed=3, dt=0.1, duration=20.0, engine="cpu", scale=1.0):
     """Return capacitances, starting and final potentials of membranes that only exchange charge."""
     rng = np.random.default_rng(seed)
@@ -96,7 +110,8 @@ def test_equal_neurons_feel_nothing():
     trains = []
     for g in (0.0, 3.0):
         net = ns.Network()
-        cells = net.population(7, ns.models.hh_psc_alpha(I_e=700.0), name="cells")
+        cells = net.population(7, ns.models.aeif_psc_exp(), name="cells")
+        net.inject(cells, ns.StepCurrent(times=[0.1], values=[1200.0]))
         net.gap_junctions(cells, cells, g=g)
         record = [ns.Spikes(cells), ns.State(cells, ["V_m"], interval=0.1)]
         results = ns.simulate(net, 50.0, record=record)
@@ -112,7 +127,7 @@ def test_splitting_is_of_second_order():
     def end(dt):
         net = ns.Network()
         start = {"V_m": np.array([-75.0, -55.0, -65.0])}
-        model = ns.models.hh_psc_alpha(method="rk4", C_m=np.array([80.0, 100.0, 150.0]))
+        model = excitable(C_m=np.array([80.0, 100.0, 150.0]))
         cells = net.population(3, model, name="cells", **start)
         net.gap_junctions(cells, cells, ns.AllToAll(), g=30.0)
         record = [ns.State(cells, ["V_m"], interval=3.2)]
@@ -180,8 +195,11 @@ def test_gap_junctions_synchronise(model):
 
     def lag(g):  # [ms]
         net = ns.Network()
-        declared = getattr(ns.models, model)(I_e=900.0 if model == "hh_psc_alpha" else 800.0)
-        cells = net.population(2, declared, name="cells", V_m=np.array([-65.0, -55.0]))
+        cells = net.population(
+            2, getattr(ns.models, model)(), name="cells", V_m=np.array([-65.0, -55.0])
+        )
+        current = 900.0 if model == "hh_psc_alpha" else 800.0
+        net.inject(cells, ns.StepCurrent(times=[0.1], values=[current]))
         net.gap_junctions(cells[:1], cells[1:], g=g)
         spikes = ns.simulate(net, 3000.0, record=[ns.Spikes(cells)]).spikes["cells"]
         one, two = (spikes.times[spikes.ids == i][-5:] for i in (0, 1))
@@ -199,7 +217,7 @@ def mixed(n=30, seed=5):
     net = ns.Network()
     lif = ns.models.iaf_psc_exp(I_e=ns.Normal(550.0, 20.0), t_ref=2.0)
     a = net.population(n, lif, name="a", V_m=ns.Uniform(-70, -56))
-    b = net.population(9, ns.models.hh_psc_alpha(I_e=ns.Uniform(600, 900)), name="b")
+    b = net.population(9, ns.models.aeif_psc_exp(I_e=ns.Uniform(1500, 2500)), name="b")
     net.connect(a, b, ns.FixedIndegree(4), weight=20.0, delay=1.5)
     net.connect(b, a, ns.FixedIndegree(3), weight=-30.0, delay=ns.Uniform(0.5, 2.0))
     net.gap_junctions(a, a, ns.FixedTotalNumber(60, autapses=False), g=ns.Uniform(0.5, 2.0))
@@ -244,7 +262,7 @@ def test_recording_changes_nothing():
 
 
 def test_reference_agrees():
-    assert_same(run("reference"), run(ns.CPU(threads=1)), 1e-6)
+    assert_same(run("reference", [25.0]), run(ns.CPU(threads=1), [25.0]), 1e-6)
 
 
 def test_float32_is_close():
@@ -384,7 +402,7 @@ def test_coupled_neurons_do_not_sleep():
 
 
 def test_a_failure_names_the_neuron():
-    net, cells = cells_of(ns.models.hh_psc_alpha(method="euler"))
+    net, cells = cells_of(excitable(method="euler"))
     net.gap_junctions(cells, cells)
     net.inject(cells[2:3], ns.StepCurrent(times=[2.0], values=[1e9]))
     with pytest.raises(ns.errors.SimulationError, match="of population 'cells' stopped being"):
