@@ -259,7 +259,7 @@ def test_too_little_memory_is_told_with_the_figures():
     [
         ({"precision": "float16"}, "precision = 'float16'; choose one of float32, float64"),
         ({"launch": "graphs"}, "launch = 'graphs'; choose one of"),
-        ({"deterministic": 1}, "deterministic = 1; True or False"),
+        ({"deterministic": 1}, "deterministic = 1; True, False or"),
         ({"device": -1}, "device = -1; a whole number >= 0"),
     ],
 )
