@@ -216,10 +216,12 @@ def plain_numbers(value: Any) -> NDArray[np.float64]:
     Raises
     ------
     TypeError, ValueError
-        For text, complex numbers, times, None and what else is not a real number; NumPy would
+        For text, complex numbers, quantities, None and what else is not a real number; NumPy would
         convert some of them silently.
     """
-    array = np.array(value)
+    if is_quantity(value) or (isinstance(value, list | tuple) and any(map(is_quantity, value))):
+        raise TypeError("a plain number is needed here, without a unit")
+    array = np.asarray(value)
     if array.dtype.kind not in "biufO" or value is None:
         raise TypeError(f"{array.dtype} is no real number")
     return array.astype(np.float64)

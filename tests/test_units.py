@@ -8,8 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import neurosim as ns
-from neurosim.errors import UnitError
-from neurosim.units import DIMENSIONLESS, KNOWN, Unit, describe, magnitude, parse_unit
+from neurosim.errors import ParameterError, UnitError
+from neurosim.units import (
+    DIMENSIONLESS,
+    KNOWN,
+    Unit,
+    describe,
+    magnitude,
+    parse_unit,
+    plain_numbers,
+)
 
 units = st.sampled_from(sorted(KNOWN)).map(parse_unit)
 powers = st.fractions(-3, 3, max_denominator=4)
@@ -154,6 +162,18 @@ def test_quantities_that_are_arrays_are_not_taken_for_plain_numbers():
         magnitude(Rescaled(0.02, "V"), "ms", "x")
     with pytest.raises(UnitError, match="divide it by its unit and give plain numbers in ms"):
         magnitude(np.asarray(0.02).view(Dimensioned), "ms", "x")
+
+
+def test_units_are_never_dropped(pint_units):
+    u = pint_units
+    for value in (1 * u.nS, [1, 2] * u.nS, [1 * u.nS, 2 * u.nS], Rescaled(0.02, "s")):
+        with pytest.raises(TypeError, match="without a unit"):
+            plain_numbers(value)
+    net = ns.Network()
+    cells = net.population(2, ns.models.iaf_psc_exp(), name="cells")
+    parrots = net.population(2, ns.models.parrot(), name="parrots")
+    with pytest.raises(ParameterError, match=r"weight = .*nanosiemens.*; a number is needed"):
+        net.connect(cells, parrots, weight=1 * u.nS)
 
 
 def test_wrong_dimension_of_a_pint_quantity(pint_units):
