@@ -205,6 +205,8 @@ def options_of(argv: list[str] | None) -> argparse.Namespace:
     options = parser.parse_args(argv)
     sequences, cells, density, rule = TASKS[options.task]
     options.sequences = options.sequences or sequences
+    if min(map(len, options.sequences)) < 2:
+        parser.error(f"--sequences {' '.join(options.sequences)}: each needs at least two items")
     options.cells = options.cells or cells
     options.density = options.density or density
     options.rule = options.rule or rule
