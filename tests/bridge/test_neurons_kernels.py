@@ -53,8 +53,15 @@ def torch_loop(neuron: bridge.Neuron, x: torch.Tensor, state: dict[str, torch.Te
     return loop(neuron.step, neuron.spike_grad, inputs, coefficients, state)
 
 
-@pytest.mark.parametrize("kind", NEURONS)
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["double", "single"])
+#: In double precision, besides: the kernels of the others are those of tests of the GPU's.
+DOUBLE = ("LIF", "LIF at once", "CubaLIF", "ALIF", "AdLIF")
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype"),
+    [*((kind, torch.float32) for kind in NEURONS), *((kind, torch.float64) for kind in DOUBLE)],
+    ids=str,
+)
 def test_kernels_equal_the_torch_loop(kind: str, dtype: torch.dtype):
     torch.manual_seed(3)
     neuron = NEURONS[kind]().to(dtype)

@@ -77,9 +77,13 @@ def through_file(model: nn.Module, path: Path, **options: Any) -> tuple[Any, bri
     return nir.read(path, type_check=True), bridge.load_nir(path, dt=reading.get("read_dt"))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 @pytest.mark.parametrize("discretisation", ["exact", "euler"])
-@pytest.mark.parametrize("kind", EXACT)
+@pytest.mark.parametrize(
+    ("kind", "dtype"),
+    [*((k, torch.float64) for k in EXACT), ("LIF", torch.float32), ("LIF by tau", torch.float32),
+     ("graded currents", torch.float32), ("each to itself", torch.float32), ("LI", torch.float32)],
+    ids=str,
+)  # fmt: skip
 def test_the_model_read_back_fires_the_same_spikes(
     tmp_path: Path, kind: str, discretisation: Any, dtype: torch.dtype
 ):
