@@ -69,6 +69,8 @@ def test_load_goes_on_as_if_never_stopped(precision, tmp_path):
     @given(networks(), st.integers(0, STEPS))
     def run(description, cut):
         for strategy in strategies_of(description):
+            if strategy == "clock" and precision == "float32":
+                continue  # one more kernel for each kind
             engine = ns.CPU(strategy=strategy, precision=precision, threads=1)
             whole = run_steps(made(description, engine), STEPS)
             half = ns.CPU(strategy=strategy, precision=precision, threads=2)

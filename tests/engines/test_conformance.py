@@ -76,7 +76,9 @@ def test_threads_change_no_bit(precision, buffered, monkeypatch):
     @given(networks())
     def run(description):
         sleeps = set(description["cells"]) <= set(SLEEPING)
-        for strategy in ("auto", "event" if sleeps else "clock"):
+        # "clock" alone would be one more kernel for each kind: in one precision
+        more = ("event",) if sleeps else ("clock",) if precision == "float64" else ()
+        for strategy in ("auto", *more):
             one, two, three = (
                 simulated(
                     description, ns.CPU(strategy=strategy, precision=precision, threads=threads)

@@ -147,7 +147,7 @@ def test_engines_agree(name: str) -> None:
     assert single[1].weight.shape == one[1].weight.shape
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @example(rule="rewired", longest=12.0, inhibitory=True, axonal=0.8, pieces=[272])
 @given(
     rule=st.sampled_from([k for k in RULES if k != "everything"]),
