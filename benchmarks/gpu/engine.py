@@ -31,7 +31,7 @@ def tests(place: Place) -> Iterator[Row]:
     """The tests marked gpu."""
     marked = [p for p in (ROOT / "tests").rglob("test_*.py") if "pytest.mark.gpu" in p.read_text()]
     files = [str(path) for path in place.size(marked, [EMULATION / "test_on_gpu.py"])]
-    command = [sys.executable, "-m", "pytest", "-v", "-m", "gpu", "-p", "no:cacheprovider", *files]
+    command = [sys.executable, "-m", "pytest", "-vv", "-m", "gpu", "-p", "no:cacheprovider", *files]
     # as they come: what has passed counts if there is no time for all
     ran = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
