@@ -66,7 +66,9 @@ def __getattr__(name: str) -> Any:
             if error.name == f"neurosim.{name}":
                 raise AttributeError(f"module 'neurosim' has no attribute {name!r}") from None
             raise
-    raise AttributeError(f"module 'neurosim' has no attribute {name!r}")
+    raise AttributeError(
+        f"module 'neurosim' has no attribute {name!r}.{errors.near_name(name, __all__)}"
+    )
 
 
 def __dir__() -> list[str]:

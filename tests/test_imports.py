@@ -175,3 +175,5 @@ def test_public_names_exist_and_are_listed():
         assert name in dir(neurosim)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = neurosim.nothing
+    with pytest.raises(AttributeError, match="Did you mean 'FixedIndegree'"):
+        _ = neurosim.FixedInDegree
