@@ -197,3 +197,20 @@ def test_missing_files_are_said_without_a_traceback(config, tmp_path, capsys):
     path.write_text(CONFIG.replace('"SpokenDigits"', '"SHD"').replace("groups = 14", 'root = "x"'))
     assert main(["train", str(path)]) == 1
     assert "SHD: shd_test.h5 not found in x" in capsys.readouterr().err
+
+
+def test_tensorboard_is_a_folder_of_the_run(config, tmp_path, monkeypatch):
+    asked = {}
+
+    def note(*arguments, **options):
+        asked.update(options)
+        return fit(*arguments, **{**options, "tensorboard": None})
+
+    monkeypatch.setattr("neurosim.bridge.training.fit", note)
+    text = CONFIG.replace("epochs = 2", "epochs = 1")
+    cases = (("a", "", None), ("b", "tensorboard = true\n", "runs/b/tensorboard"))
+    for name, line, expected in cases:
+        path = tmp_path / f"{name}.toml"
+        path.write_text(text + line)
+        assert main(["train", str(path), "--quiet"]) == 0
+        assert expected == (asked["tensorboard"] and asked["tensorboard"].as_posix())

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 #: Files of a run's folder.
 CONFIG, CHECKPOINT, HISTORY, FIGURE = "config.toml", "checkpoint.pt", "history.csv", "history.png"
+TENSORBOARD = "tensorboard"
 
 #: More classes than this make the confusion matrix too wide for a terminal.
 WIDEST = 35
@@ -53,12 +54,13 @@ def train(arguments: argparse.Namespace) -> int:
         loaders["train"].set_epoch(0)
         initialise_rates_(model, next(iter(loaders["train"])), target_rate=rate)
     epochs = recipe.training["epochs"]
+    events = folder / TENSORBOARD if recipe.training.get("tensorboard") else None
     try:
         history = fit(
             model, loaders["train"], validation=loaders.get("validation"),
             checkpoint=folder / CHECKPOINT, resume=arguments.resume, logs=folder / HISTORY,
             progress=lambda row: arguments.quiet or print(describe(row, epochs), flush=True),
-            notes={"config": recipe.text}, **options,
+            tensorboard=events, notes={"config": recipe.text}, **options,
         )  # fmt: skip
     except TrainingInterrupted as interruption:
         again = f"neurosim train {source} --out {folder} --resume"

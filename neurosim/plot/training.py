@@ -64,6 +64,7 @@ def training(history: HistoryLike) -> Any:
         legend(ax, len(columns))
         finish(ax, "", label)
     axes[-1].set_xlabel("epoch")
+    axes[-1].xaxis.get_major_locator().set_params(integer=True)
     return figure
 
 

@@ -39,8 +39,10 @@ DATA_KEYS = (
 TRAINING_KEYS = (
     "epochs", "loss", "optimizer", "learning_rate", "weight_decay", "schedule", "schedule_per",
     "clip_gradient", "regularisers", "early_stopping", "monitor", "restore_best", "round_delays",
-    "sigma", "autocast", "initialise_rates",
+    "sigma", "autocast", "initialise_rates", "tensorboard",
 )  # fmt: skip
+#: Of these, what is not an argument of `fit`.
+_APART = ("initialise_rates", "tensorboard")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +179,7 @@ class Recipe:
 
     def fit_options(self) -> dict[str, Any]:
         """Return keyword arguments for `fit`."""
-        options = {k: v for k, v in self.training.items() if k != "initialise_rates"}
+        options = {k: v for k, v in self.training.items() if k not in _APART}
         if "optimizer" in options:
             name, arguments = _named(options["optimizer"], "[training] optimizer")
             if name not in OPTIMIZERS:
