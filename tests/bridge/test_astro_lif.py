@@ -33,8 +33,8 @@ def by_hand(x, reset, w_astro, w_gain, w_threshold, beta=0.9, rho=0.95, baseline
 @pytest.mark.parametrize(
     ("reset", "used"),
     [
-        ("subtract", []), ("subtract", ["w_astro"]), ("zero", ["w_gain"]),
-        ("none", ["w_threshold"]), ("subtract", list(TERMS)), ("zero", list(TERMS)),
+        ("subtract", []), ("subtract", ["w_astro"]), ("none", ["w_gain"]),
+        ("zero", ["w_threshold"]), ("subtract", list(TERMS)), ("zero", list(TERMS)),
         ("none", list(TERMS)),
     ],
 )  # fmt: skip
