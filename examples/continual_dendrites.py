@@ -6,9 +6,9 @@ units only the 5 % most active stay (Iyer et al. 2022). So each task uses its ow
 When tested, the context is not given: it is the stored mean image nearest to the digit.
 
 `--model` takes parts away, ``dendrites`` (no k winners), ``winners`` (no dendrites) and ``mlp``
-(neither), or makes the units spike: ``spiking`` (gates and winners act on the input current of LIF
-neurons). All use the paper's learning rate; a plain network forgets less, and learns less, with a
-smaller one.
+(neither), or makes the units spike: ``spiking`` (gates and winners act on the input current of
+integrate-and-fire neurons, whose rate in six steps stands for the current of a winner). All use the
+paper's learning rate; a plain network forgets less, and learns less, with a smaller one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from neurosim.bridge import LIF, Sequential
+from neurosim.bridge import LIF, Sequential, surrogate
 from neurosim.bridge.connections.contexts import Prototypes
 from neurosim.bridge.connections.kwinners import KWinners
 from neurosim.bridge.connections.masks import Sparse
@@ -35,6 +35,9 @@ from neurosim.bridge.continual import average_accuracy, backward_transfer
 
 MODELS = ("full", "dendrites", "winners", "mlp", "spiking")
 WINNERS, DENSITY = 0.05, 0.5
+#: Threshold of spiking units, which is about a winner's current: with 1 all winners spike in every
+#: step and say only who they are. Spikes are as high, so that layers get what graded units send.
+THRESHOLD = 4.0
 
 
 def connection(n_in: int, n_out: int, input_density: float) -> Sparse:
@@ -43,6 +46,14 @@ def connection(n_in: int, n_out: int, input_density: float) -> Sparse:
     bound = (input_density * DENSITY * n_in) ** -0.5
     nn.init.uniform_(layer.weight, -bound, bound)
     return Sparse(layer, DENSITY, rescale=False)
+
+
+def spiking_unit() -> LIF:
+    """Return neurons without leak: over time, spikes times their height are the input current."""
+    return LIF(
+        beta=1.0, threshold=THRESHOLD, graded_spikes_factor=THRESHOLD,
+        spike_grad=surrogate.atan(2.0 / THRESHOLD),
+    )  # fmt: skip
 
 
 def network(kind: str, hidden: int, n_segments: int) -> Sequential:
@@ -62,7 +73,7 @@ def network(kind: str, hidden: int, n_segments: int) -> Sequential:
             parts += {
                 "full": [KWinners(WINNERS)],
                 "dendrites": [nn.ReLU()],
-                "spiking": [KWinners(WINNERS), LIF(beta=0.5)],
+                "spiking": [KWinners(WINNERS), spiking_unit()],
             }[kind]
     head = nn.Linear(hidden, 10) if kind == "mlp" else connection(hidden, 10, active_units)
     return Sequential(*parts, head)
