@@ -624,3 +624,17 @@ def test_a_file_becomes_a_network_of_the_event_engine(tmp_path: Path):
     expected = net(x)[0].detach().numpy()
     assert 0.02 < expected.mean() < 0.9
     assert np.array_equal(bridge.to_network(model, 1.0).run(x).output, expected)
+
+
+def test_masked_weights_are_written_as_zeros(tmp_path):
+    torch.manual_seed(3)
+    net = bridge.Sequential(
+        bridge.Linear(4, N), bridge.LIF(beta=0.8, reset="zero"),
+        bridge.Sparse(bridge.Linear(N, N), 0.4), bridge.LIF(beta=0.8, reset="zero"),
+    )  # fmt: skip
+    with torch.no_grad():
+        net[0].weight.mul_(3).add_(0.4)
+    x = torch.rand(20, 2, 4)
+    graph, again = through_file(net, tmp_path / "net.nir", dt=1e-3)
+    assert sum(int((n.weight == 0).sum()) for n in graph.nodes.values() if hasattr(n, "weight")) > 0
+    torch.testing.assert_close(again(x)[0], net(x)[0], rtol=0, atol=0)

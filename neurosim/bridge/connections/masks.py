@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, cast
 
 import torch
@@ -86,6 +87,12 @@ class Sparse(Layer):
     def n_active(self) -> int:
         """Number of weights that exist."""
         return int(self.mask.sum())
+
+    def with_zeros(self) -> nn.Module:
+        """Return a copy of the layer that has the weights as they are, zeros included."""
+        layer = copy.deepcopy(self.layer)
+        layer.weight = nn.Parameter(self.weight.detach().clone())
+        return layer
 
     def watch_gradient(self, on: bool = True) -> None:
         """Keep the gradient of all possible weights in `dense_gradient` (for `RigL`)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -101,9 +100,7 @@ class Layers:
         if isinstance(module, EachStep):
             return self.apply(f"{path}.module", module.module, flow)
         if isinstance(module, Sparse):
-            layer = copy.deepcopy(module.layer)
-            layer.weight = nn.Parameter(module.weight.detach().clone())
-            return self.apply(f"{path}.layer", layer, flow)
+            return self.apply(f"{path}.layer", module.with_zeros(), flow)
         if isinstance(module, _IDENTITIES):
             self.note(path, module, "left out: it does nothing in evaluation mode")
             return flow

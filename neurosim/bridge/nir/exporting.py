@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from neurosim.bridge.connections import DelayedLinear
+from neurosim.bridge.connections import DelayedLinear, Sparse
 from neurosim.bridge.container import Sequential, parts
 from neurosim.bridge.graph import INPUT, OUTPUT, Graph
 from neurosim.bridge.layer import Layer
@@ -236,6 +236,8 @@ def _parts(path: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             yield from _parts(f"{path}.{key}" if path else key, part)
     elif isinstance(module, EachStep):
         yield from _parts(path, module.module)
+    elif isinstance(module, Sparse):
+        yield from _parts(path, module.with_zeros())
     elif is_of_snntorch(module):
         yield path, layer_of(module, f"module {path}", copied=False)
     elif not isinstance(module, _LEFT_OUT):
