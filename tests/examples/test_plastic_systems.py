@@ -144,21 +144,22 @@ def test_three_factor_follows_its_definition():
     """One step at a time in NumPy: the same readouts and weights as the engine's."""
     from _reservoir import CUE_OFF, DECAY, STEPS, N, simulate
 
-    eta, nudge = 0.3, 0.2
+    eta = 0.1
     targets = np.zeros((1, STEPS, 2))
     targets[0, 300:340, 0] = 1.0
     targets[0, 400:500, 1] = 0.5
-    run = simulate(targets, eta=eta, nudge=nudge, seed=4)
+    run = simulate(targets, eta=eta, seed=4)
     fired = np.zeros((STEPS + 1, N))
     fired[np.rint(run.spikes.times).astype(int), run.spikes.ids] = 1.0  # row n: time n
     w, r, arriving = np.zeros((2, N)), np.zeros(N), np.zeros(2)
-    z, error, gate = np.zeros(2), np.zeros(2), 0.0
+    z, error, gate, power = np.zeros(2), np.zeros(2), 0.0, 0.0
     for n in range(1, STEPS + 1):
+        sent = r @ r
         r *= DECAY
         w += eta * gate * np.outer(error, r)  # what the targets did a step (the delay) ago
         y = targets[0, n - 1]
-        z = z * DECAY + nudge * gate * (y - z) + arriving
-        gate, error = float(n > CUE_OFF and n < STEPS), y - z
+        z = (z + eta * power * gate * (y - z)) * DECAY + arriving
+        gate, error, power = float(n > CUE_OFF and n < STEPS), y - z, sent
         arriving = (1.0 - DECAY) * (w @ fired[n])
         r += (1.0 - DECAY) * fired[n]
         np.testing.assert_allclose(run.readout[0, n - 1], z, rtol=1e-9, atol=1e-12)
