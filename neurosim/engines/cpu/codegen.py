@@ -107,7 +107,7 @@ def generate(
     body = emitter.clock()
     if sleep is not None:
         body += event_lines(model, sleep, coefficients, np.dtype(precision).itemsize)
-    bits = precision[-2:]
+    bits = precision[-2:] + ("_exact" if exact else "")
     header = _HEADER.format(
         name=model.spec.name, exp=f"exp{bits}", exprel=f"exprel{bits}", real=precision,
         fastmath=False if exact else '{"contract"}',

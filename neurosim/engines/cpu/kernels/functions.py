@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 
 from neurosim.engines.cpu.kernels.intrinsics import (
+    INNER,
     bits_of_float32,
     bits_of_float64,
     float32_from_bits,
@@ -30,8 +31,7 @@ _ONE_F, _HALF_F, _LAST_F = np.float32(1.0), np.float32(0.5), np.float32(_C[8])
 _LOW_F, _HIGH_F, _LOG2E_F = np.float32(-87.0), np.float32(88.0), np.float32(_LOG2E)
 
 
-@njit(inline="always", error_model="numpy")
-def exp64(x):
+def _exp64(x):
     """Return exp(x) in double precision; arguments are limited to [-708, 709]."""
     x = min(max(x, -708.0), 709.0)
     t = x * _LOG2E + _ROUND
@@ -54,8 +54,7 @@ def exp64(x):
     return p * float64_from_bits((bits_of_float64(t) + 1023) << 52)
 
 
-@njit(inline="always", error_model="numpy")
-def exp32(x):
+def _exp32(x):
     """Return exp(x) in single precision; arguments are limited to [-87, 88]."""
     x = min(max(x, _LOW_F), _HIGH_F)
     t = x * _LOG2E_F + _ROUND_F
@@ -72,42 +71,63 @@ def exp32(x):
     return p * float32_from_bits(np.int32((bits_of_float32(t) + np.int32(127)) << np.int32(23)))
 
 
-@njit(inline="always", error_model="numpy")
-def exprel64(x):
-    """Return (exp(x) - 1)/x; by its series for |x| < 1/2, where the difference would cancel."""
-    r = min(max(x, -0.5), 0.5)
-    p = _C[13] / 14.0
-    p = p * r + _C[13]
-    p = p * r + _C[12]
-    p = p * r + _C[11]
-    p = p * r + _C[10]
-    p = p * r + _C[9]
-    p = p * r + _C[8]
-    p = p * r + _C[7]
-    p = p * r + _C[6]
-    p = p * r + _C[5]
-    p = p * r + _C[4]
-    p = p * r + _C[3]
-    p = p * r + _C[2]
-    p = p * r + 1.0
-    safe = 1.0 if r == x else x
-    return p if r == x else (exp64(safe) - 1.0) / safe
+def _exprel64(exp):
+    def exprel(x):
+        """Return (exp(x) - 1)/x; by its series for |x| < 1/2, where the difference would cancel."""
+        r = min(max(x, -0.5), 0.5)
+        p = _C[13] / 14.0
+        p = p * r + _C[13]
+        p = p * r + _C[12]
+        p = p * r + _C[11]
+        p = p * r + _C[10]
+        p = p * r + _C[9]
+        p = p * r + _C[8]
+        p = p * r + _C[7]
+        p = p * r + _C[6]
+        p = p * r + _C[5]
+        p = p * r + _C[4]
+        p = p * r + _C[3]
+        p = p * r + _C[2]
+        p = p * r + 1.0
+        safe = 1.0 if r == x else x
+        return p if r == x else (exp(safe) - 1.0) / safe
+
+    return exprel
 
 
-@njit(inline="always", error_model="numpy")
-def exprel32(x):
-    """Return (exp(x) - 1)/x; by its series for |x| < 1/2, where the difference would cancel."""
-    r = min(max(x, -_HALF_F), _HALF_F)
-    p = _LAST_F
-    p = p * r + _F[7]
-    p = p * r + _F[6]
-    p = p * r + _F[5]
-    p = p * r + _F[4]
-    p = p * r + _F[3]
-    p = p * r + _F[2]
-    p = p * r + _ONE_F
-    safe = _ONE_F if r == x else x
-    return p if r == x else (exp32(safe) - _ONE_F) / safe
+def _exprel32(exp):
+    def exprel(x):
+        """Return (exp(x) - 1)/x; by its series for |x| < 1/2, where the difference would cancel."""
+        r = min(max(x, -_HALF_F), _HALF_F)
+        p = _LAST_F
+        p = p * r + _F[7]
+        p = p * r + _F[6]
+        p = p * r + _F[5]
+        p = p * r + _F[4]
+        p = p * r + _F[3]
+        p = p * r + _F[2]
+        p = p * r + _ONE_F
+        safe = _ONE_F if r == x else x
+        return p if r == x else (exp(safe) - _ONE_F) / safe
+
+    return exprel
+
+
+def _variants(fastmath):
+    """Return exp and exprel in double and single precision, compiled alike.
+
+    LLVM puts them into the loops that call them (`forceinline`). Numba's own inlining would do the
+    same to its intermediate form, and then type each copy: minutes for a model of Hodgkin-Huxley
+    type instead of seconds.
+    """
+    compiled = njit(fastmath=fastmath, forceinline=True, **INNER)
+    e64, e32 = compiled(_exp64), compiled(_exp32)
+    return e64, compiled(_exprel64(e64)), e32, compiled(_exprel32(e32))
+
+
+exp64, exprel64, exp32, exprel32 = _variants({"contract"})
+#: Every product rounded before it is added, for sums that have to be the same bits everywhere.
+exp64_exact, exprel64_exact, exp32_exact, exprel32_exact = _variants(False)
 
 
 @njit(error_model="numpy")
