@@ -25,7 +25,7 @@ import numpy as np
 from numba import cfunc, njit, types
 
 from neurosim.engines.cpu.kernels.functions import {exp} as exp, {exprel} as exprel
-from neurosim.engines.cpu.kernels.intrinsics import prefetch, view, view_field
+from neurosim.engines.cpu.kernels.intrinsics import INNER, prefetch, view, view_field
 from math import cos, log, sin, sqrt, tanh
 
 REAL = np.{real}
@@ -36,7 +36,7 @@ INFINITY = REAL(np.inf)
 KERNEL = types.int64(types.int64, types.int64, types.int64, types.int64)
 PEEK = types.float64(types.int64, types.int64, types.int64, types.int64)
 OPTIONS = dict(cache=True, nopython=True, error_model="numpy", fastmath={fastmath})
-INLINE = dict(error_model="numpy", fastmath={fastmath}, inline="always")
+INLINE = dict(INNER, fastmath={fastmath}, forceinline=True)
 '''
 
 

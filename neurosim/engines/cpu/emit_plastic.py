@@ -24,7 +24,7 @@ from numba import cfunc, types
 
 from math import cos, copysign, log, sin, sqrt, tanh
 from neurosim.engines.cpu.kernels.functions import binomial, {exp} as exp, {exprel} as exprel
-from neurosim.engines.cpu.kernels.intrinsics import fetch, prefetch, store, view
+from neurosim.engines.cpu.kernels.intrinsics import INNER, fetch, prefetch, store, view
 from neurosim.engines.cpu.kernels.rng import philox4, uniform
 
 REAL = np.{real}
@@ -40,7 +40,7 @@ _POWER = '''
 from numba import njit
 
 
-@njit(error_model="numpy", inline="always")
+@njit(**INNER, forceinline=True)
 def power(x, y):
     """Return x ** y; weights are often not or linearly dependent on themselves."""
     if y == ZERO:
