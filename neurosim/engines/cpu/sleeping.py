@@ -151,7 +151,7 @@ class Sleeping:
             return
         sizes = [self._runner.plan.populations[index].n for index in self._can_sleep()]
         shared[L.H_DECISION], shared[L.H_PERIOD] = next_decision(self._runner.step), PERIOD
-        shared[L.H_MOST] = most_reached(min(sizes, default=0))
+        shared[L.H_MOST] = most_reached(min(sizes))
         shared[L.H_SINCE] = self.since
         shared[L.H_REACHED] = sum(
             int(t.segments[:, L.S_MARKED].sum()) for t in self._runner.threads

@@ -117,8 +117,8 @@ def _variants(fastmath):
     """Return exp and exprel in double and single precision, compiled alike.
 
     LLVM puts them into the loops that call them (`forceinline`). Numba's own inlining would do the
-    same to its intermediate form, and then type each copy: minutes for a model of Hodgkin-Huxley
-    type instead of seconds.
+    same to its intermediate form, and then type each copy: a model of Hodgkin-Huxley type would
+    take two to three times as long to compile.
     """
     compiled = njit(fastmath=fastmath, forceinline=True, **INNER)
     e64, e32 = compiled(_exp64), compiled(_exp32)
