@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim.errors import UnitError
+from neurosim.errors import ParameterError, UnitError
 
 Dimension = tuple[Fraction, Fraction, Fraction, Fraction, Fraction]
 BASE = ("ms", "mV", "pA", "um", "mM")
@@ -225,3 +225,19 @@ def plain_numbers(value: Any) -> NDArray[np.float64]:
     if array.dtype.kind not in "biufO" or value is None:
         raise TypeError(f"{array.dtype} is no real number")
     return array.astype(np.float64)
+
+
+def require_finite(
+    array: NDArray[np.float64], what: str, *, each: str = "index", remedy: str = ""
+) -> None:
+    """Raise ParameterError if a number of a flat array is not finite.
+
+    The message counts them and says where the first stands; `each` is what the array has one value
+    for, `remedy` follows after a semicolon.
+    """
+    bad = np.flatnonzero(~np.isfinite(array))
+    if bad.size:
+        raise ParameterError(
+            f"{what}: {bad.size} of {array.size} values are not finite numbers "
+            f"(first: {array[bad[0]]} at {each} {bad[0]})" + (f"; {remedy}." if remedy else ".")
+        )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.errors import ParameterError
-from neurosim.units import magnitude, plain_numbers
+from neurosim.units import magnitude, plain_numbers, require_finite
 
 
 def finite_list(values: Any, what: str, *, unit: str) -> NDArray[np.float64]:
@@ -37,12 +37,7 @@ def finite_list(values: Any, what: str, *, unit: str) -> NDArray[np.float64]:
         raise ParameterError(f"{what} = {values!r}: numbers in {unit} are needed.") from error
     if array.ndim != 1:
         raise ParameterError(f"{what} has shape {array.shape}; a flat list is needed.")
-    bad = np.flatnonzero(~np.isfinite(array))
-    if bad.size:
-        raise ParameterError(
-            f"{what}: {bad.size} of {array.size} are not finite numbers "
-            f"(first: {array[bad[0]]} at {bad[0]}); leave them out."
-        )
+    require_finite(array, what, remedy="leave them out")
     return array
 
 

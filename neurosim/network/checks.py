@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from neurosim.errors import NetworkError, ParameterError
 from neurosim.network.distributions import Distribution
-from neurosim.units import magnitude, plain_numbers
+from neurosim.units import magnitude, plain_numbers, require_finite
 
 Value = float | NDArray[np.float64] | Distribution
 
@@ -75,12 +75,7 @@ def finite_values(value: Any, what: str, *, size: int, each: str, unit: str | No
             f"{what} has shape {array.shape}; give one value, or one for each {each}, "
             f"shape ({size},)."
         )
-    bad = np.flatnonzero(~np.isfinite(array))
-    if bad.size:
-        raise ParameterError(
-            f"{what}: {bad.size} of {size} values are not finite numbers "
-            f"(first: {array[bad[0]]} at {each} {bad[0]})."
-        )
+    require_finite(array, what, each=each)
     return array
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurosim.errors import ParameterError
+from neurosim.units import require_finite
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -25,12 +26,7 @@ def float_vector(values: ArrayLike, owner: str) -> FloatArray:
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1:
         raise ParameterError(f"{owner} has shape {array.shape}: one dimension is expected.")
-    bad = np.flatnonzero(~np.isfinite(array))
-    if bad.size:
-        raise ParameterError(
-            f"{owner}: {bad.size} of {array.size} values are not finite "
-            f"(first: {array[bad[0]]} at index {bad[0]})."
-        )
+    require_finite(array, owner)
     return array
 
 

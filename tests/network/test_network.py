@@ -195,7 +195,7 @@ WRONG = [
      "StepCurrent: times must increase, but 0 ms follows 1 ms (at 1)"),
     (lambda n, e, i: StepCurrent([-1, 0], [1, 2]), ParameterError, "begin at -1 ms"),
     (lambda n, e, i: StepCurrent([0], [math.nan]), ParameterError,
-     "StepCurrent: values: 1 of 1 are not finite numbers (first: nan at 0)"),
+     "StepCurrent: values: 1 of 1 values are not finite numbers (first: nan at index 0)"),
     (lambda n, e, i: StepCurrent([0], ["1"]), ParameterError, "numbers in pA are needed"),
     (lambda n, e, i: models.spike_source(times=["a"]), ParameterError,
      "spike_source: times = ['a']: numbers in ms are needed"),
