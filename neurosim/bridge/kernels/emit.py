@@ -182,7 +182,7 @@ class _Emitter:
             "            for i in range(n):",
             *_indent(4, body),
             *(_indent(3, _mark(step, recurrent)) if self.program.spiking else []),
-            *(f"        E_{s}[lo:hi] = V_{s}" for s in step.states),
+            *_indent(2, _copies((f"E_{s}[lo + i]", f"V_{s}[i]") for s in step.states)),
         ]  # fmt: skip
 
     def backward(
@@ -222,7 +222,7 @@ class _Emitter:
             *(f"            old_{s} = tape_{s}[t]" for s in step.states),
             "            for i in range(n):",
             *_indent(4, replay),
-            *(f"        V_{s}[:] = GE_{s}[lo:hi]" for s in step.states),
+            *_indent(2, _copies((f"V_{s}[i]", f"GE_{s}[lo + i]") for s in step.states)),
             "        for r in range(T):",
             "            t = T - 1 - r",
             *_indent(3, self._rows("x", step.inputs)),
@@ -231,8 +231,8 @@ class _Emitter:
             *(f"            old_{s} = tape_{s}[t]" for s in step.states),
             "            for i in range(n):",
             *_indent(4, back),
-            *(f"        GP_{p}[lo:hi] = L_{p}" for p in wanted),
-            *(f"        GS_{s}[lo:hi] = V_{s}" for s in step.states),
+            *_indent(2, _copies((f"GP_{p}[lo + i]", f"L_{p}[i]") for p in wanted)),
+            *_indent(2, _copies((f"GS_{s}[lo + i]", f"V_{s}[i]") for s in step.states)),
         ]  # fmt: skip
 
     def _sizes(self) -> list[str]:
@@ -283,6 +283,15 @@ class _Emitter:
                 value = f"ONE if {value} {self.fire} ZERO else ZERO"
             lines.append(f"{_variable(line.target)} = {value}")
         return lines
+
+
+def _copies(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the loop that copies from the second of each pair to the first.
+
+    Numba compiles an assignment of slices ten times longer: it may have to print their shapes.
+    """
+    lines = [f"    {target} = {source}" for target, source in pairs]
+    return ["for i in range(n):", *lines] if lines else []
 
 
 def _recur(step: Step) -> list[str]:
