@@ -13,6 +13,7 @@ import threading
 from functools import cache
 from pathlib import Path
 
+from neurosim.engines.cpu.compile import uncollected
 from neurosim.engines.cpu.kernels.cached import can_cache, is_cached
 from neurosim.engines.cpu.kernels.driver import run_thread
 from neurosim.engines.cpu.options import CPU, available_cores
@@ -61,4 +62,6 @@ def compile_driver(precision: str) -> None:
 
     net = ns.Network()
     net.population(1, ns.models.parrot(), name="parrot")
-    ns.Simulation(net, engine=CPU(threads=1, precision=precision)).run(0.1)
+    simulation = ns.Simulation(net, engine=CPU(threads=1, precision=precision))
+    with uncollected():
+        simulation.run(0.1)
