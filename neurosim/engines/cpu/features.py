@@ -64,4 +64,8 @@ def feature_table(thread: Thread, bits: int, real: Any) -> np.ndarray:
         table[L.T_INPUTS_FN] = address("poisson_inputs", ring.dtype)
     if len(tables.currents):
         table[L.T_CURRENTS_FN] = address("injected_currents", real)
+    records = thread.records.table
+    table[L.T_RECORDINGS], table[L.T_N_RECORDINGS] = records.ctypes.data, len(records)
+    if len(records):
+        table[L.T_RECORD_FN] = address("recordings", real)
     return table

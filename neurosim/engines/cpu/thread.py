@@ -67,7 +67,6 @@ class Thread:
         self.slots = runner.slots
         self.inboxes: dict[int, Inbox] = {}
         self.pops = np.array([self._row(runner, p) for p in plan.populations], np.int64)
-        self.features = feature_table(self, parts.bits, dtype)
         if runner.units is not None:
             round_tables(self, runner.bundles, runner.units)
         self.positions = np.zeros((parts.threads, len(plan.populations) + 8), np.int64)
@@ -75,6 +74,7 @@ class Thread:
         self.reserve = int(capacities[self.pops[:, L.P_RECORD] == 1].sum())
         self.n_spikes = np.zeros(1, np.int64)
         self.records = StateBuffers(plan.states, parts, me, self.blocks)
+        self.features = feature_table(self, parts.bits, dtype)
 
     def make_lists(self, stride: int) -> None:
         """Make the lists of the spikes of `stride` steps (two of them) and of recorded ones.

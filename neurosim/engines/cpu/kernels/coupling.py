@@ -16,7 +16,7 @@ from neurosim.engines.cpu.kernels.intrinsics import (
     restore_denormals,
     view,
 )
-from neurosim.engines.cpu.kernels.step import record_states
+from neurosim.engines.cpu.kernels.record import record_states
 
 _OPTIONS = {"error_model": "numpy", "nogil": True}
 # parts: the nodes of a membrane on one thread, one row each

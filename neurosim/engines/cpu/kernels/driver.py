@@ -40,7 +40,6 @@ from neurosim.engines.cpu.kernels.step import (
     ask_for_next,
     failed,
     next_due,
-    record_states,
 )
 
 _OPTIONS = {"error_model": "numpy", "nogil": True}
@@ -207,7 +206,7 @@ def run_steps(
                 emitted += spiked
                 steps |= 1 << (step - start)
             if recordings.shape[0] > 0:
-                record_states(pops, recordings, step)
+                call_feature(features[L.T_RECORD_FN], features.ctypes.data, slot, step)
             if failed(pops, counts[parity, me, step - start]):
                 shared[L.H_FAILED + me] = step
                 atomic_add(stop_address + 64 * parity, 1)

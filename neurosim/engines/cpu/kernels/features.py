@@ -24,6 +24,7 @@ from neurosim.engines.cpu.kernels.intrinsics import (
     view_field,
     view_rows,
 )
+from neurosim.engines.cpu.kernels.record import record_states
 
 
 @njit(**INNER)
@@ -100,3 +101,13 @@ def poisson_generator(table, slot, step, real):
     process = view(pop[L.P_PROCESS], L.Q_COLUMNS, np.int64)
     out = view(pop[L.P_OUT], pop[L.P_CAPACITY], np.int32)
     return generator_spikes(process, pop[L.P_LO], pop[L.P_LO] + pop[L.P_N], step, out)
+
+
+@njit(**INNER)
+def recordings(table, slot, step, real):
+    """Record the states of this step."""
+    t = view(table, L.T_COLUMNS, np.int64)
+    pops = view_rows(t[L.T_POPS], t[L.T_N_POPS], L.P_COLUMNS, np.int64)
+    rows = view_rows(t[L.T_RECORDINGS], t[L.T_N_RECORDINGS], L.R_COLUMNS, np.int64)
+    record_states(pops, rows, step)
+    return 0
