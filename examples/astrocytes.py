@@ -75,6 +75,7 @@ def draw(levels: ns.Traces, one: ns.Results, nets: dict[str, ns.Results]) -> Fig
     """Draw calcium by level, the driven pair, and the rates of the networks."""
     figure = Figure(figsize=(13.0, 5.5), layout="constrained")
     axes = figure.subplots(2, 3)
+    axes[0, 1].set_prop_cycle(color=ns.plot.PALETTE)
     seconds = levels.t / 1000.0
     for ax, chosen in ((axes[0, 0], [0, 2, 4]), (axes[1, 0], [1, 3])):
         for k in chosen:

@@ -69,10 +69,13 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
 
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
+    for ax in (left, right):
+        ax.set_prop_cycle(color=ns.plot.PALETTE)
     for k, label in enumerate(["first spikes", "all spikes"]):
-        left.loglog(steps, [errors[dt][k] for dt in steps], "o-", color=f"C{k}", label=label)
+        left.loglog(steps, [errors[dt][k] for dt in steps], "o-", label=label)
     left.loglog(steps, steps, "k:", label="dt")
-    left.axhline(errors[None][1], color="C1", ls="--", label="continuous time, all spikes")
+    exact_error = "continuous time, all spikes"
+    left.axhline(errors[None][1], color=ns.plot.PALETTE[1], ls="--", label=exact_error)
     left.set(xlabel="dt [ms]", ylabel="mean error [ms]", title="Error against the closed form")
     left.legend()
     exact, grid = hidden_spike(None, 0.01), hidden_spike(2.0, 2.0)

@@ -22,6 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from neurosim.analysis import dendrites
+from neurosim.plot import PALETTE
 
 #: What can be sampled: description, arguments, draws (of a full run), published value.
 SAMPLED = (
@@ -92,7 +93,7 @@ def draw_thresholds(ax: Axes) -> None:
     )
     ax.semilogy(errors.theta, errors.mean, "o-", ms=3, label="mean")
     ax.semilogy(errors.theta, errors.median, "s-", ms=3, label="median")
-    ax.axvspan(8, 20, color="C2", alpha=0.12, label="NMDA spikes: about 8 to 20")
+    ax.axvspan(8, 20, color=PALETTE[2], alpha=0.12, label="NMDA spikes: about 8 to 20")
     ax.set(ylim=(1e-30, 1), xlabel="threshold theta (synapses)", ylabel="false match")
     ax.set_title("210 populations and segments")
     ax.legend(loc="lower left", fontsize=8)
@@ -115,13 +116,15 @@ def draw_unions(ax: Axes, draws: int, seed: int) -> None:
     sets = (((10_000, 200, 20, 10), (10, 20, 40)), ((4000, 40, 30, 15), (20, 40, 70)))
     for k, ((n, a, s, theta), points) in enumerate(sets):
         label = f"n = {n}, a = {a}, s = {s}, theta = {theta}"
-        ax.semilogy(m, dendrites.union_false_match(n, a, s, theta, m), f"C{k}", label=label)
+        ax.semilogy(
+            m, dendrites.union_false_match(n, a, s, theta, m), color=PALETTE[k], label=label
+        )
         for number in points:
             got = dendrites.sample_matches(
                 n, a, s, theta, n_draws=draws, n_patterns=number, seed=seed
             )
             if got.probability > 0:
-                ax.semilogy(number, got.probability, f"C{k}o", ms=5)
+                ax.semilogy(number, got.probability, "o", color=PALETTE[k], ms=5)
     ax.set(xlabel="patterns on one segment", ylabel="false match", ylim=(1e-13, 3))
     ax.set_title("Union (points: sampled)")
     ax.legend(loc="lower right", fontsize=8)
@@ -142,8 +145,8 @@ def draw_noise(ax: Axes, draws: int, seed: int) -> None:
         missed = dendrites.false_negative(a, s, theta, silent)
         false = float(dendrites.false_match(n, a, s, theta))
         label = f"theta = {theta} (false match {false:.0e})"
-        ax.plot(100 * silent / a, missed, f"C{k}", label=label)
-        ax.plot(100 * sampled / a, points[:, k], f"C{k}o", ms=3)
+        ax.plot(100 * silent / a, missed, color=PALETTE[k], label=label)
+        ax.plot(100 * sampled / a, points[:, k], "o", color=PALETTE[k], ms=3)
     ax.set(
         xlabel="cells of the pattern that are silent (%)",
         ylabel="pattern missed",
@@ -170,6 +173,8 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
           f"{1e6 * best.false_match:.2g} of the million for it.")  # fmt: skip
     figure = Figure(figsize=(10.5, 8.0), layout="constrained")
     (first, second), (third, fourth) = figure.subplots(2, 2)
+    for ax in figure.axes:
+        ax.set_prop_cycle(color=PALETTE)
     draw_thresholds(first)
     draw_populations(second)
     draw_unions(third, 200 if options.quick else 3000, options.seed)

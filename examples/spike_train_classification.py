@@ -160,8 +160,14 @@ def draw_learning(ax: Axes, found: dict[str, dict[float, list[float]]]) -> None:
             label = name if load == LOADS[0] else None
             at = np.full(len(passes), load + 0.06 * (k - 0.5))
             values = np.array(passes)
-            ax.plot(at, values, f"C{k}o", ms=5, alpha=0.7, label=label)
-            ax.plot(at[np.isnan(values)], np.full(np.isnan(values).sum(), 250), f"C{k}^", ms=5)
+            ax.plot(at, values, "o", color=ns.plot.PALETTE[k], ms=5, alpha=0.7, label=label)
+            ax.plot(
+                at[np.isnan(values)],
+                np.full(np.isnan(values).sum(), 250),
+                "^",
+                color=ns.plot.PALETTE[k],
+                ms=5,
+            )
     for load, values in REFERENCE.items():
         label = "reference (grid)" if load == LOADS[0] else None
         ax.plot(np.full(2, load + 0.1), values, "kx", label=label)
@@ -174,10 +180,10 @@ def draw_learning(ax: Axes, found: dict[str, dict[float, list[float]]]) -> None:
 def draw_potential(ax: Axes, cell: Tempotron, patterns: SpikePatterns, labels: Any) -> None:
     """Draw the potential of two patterns of each class."""
     t = np.arange(0.0, DURATION, 0.5)
-    for wanted, colour in ((True, "C3"), (False, "C0")):
+    for wanted, colour in zip((True, False), ns.plot.PALETTE, strict=False):
         for n, p in enumerate(np.flatnonzero(labels == wanted)[:3]):
             label = ("fire" if wanted else "be silent") if n == 0 else None
-            ax.plot(t, cell.potential(patterns, p, t), colour, lw=0.9, label=label)
+            ax.plot(t, cell.potential(patterns, p, t), color=colour, lw=0.9, label=label)
     ax.axhline(cell.threshold, color="k", ls=":", lw=1)
     ax.set(xlabel="time [ms]", ylabel="potential", xlim=(0, DURATION), ylim=(-1.6, 1.8))
     ax.set_title("Potential after learning, six patterns", fontsize=10)
@@ -188,7 +194,7 @@ def draw_trains(ax: Axes, samples: Any, kinds: np.ndarray) -> None:
     """Draw half a second of some pairs of trains."""
     for row in range(min(12, len(samples))):
         times = samples[row].times - samples[row].t_start
-        colour = "C0" if kinds[row] == "regular" else "C1"
+        colour = ns.plot.PALETTE[0 if kinds[row] == "regular" else 1]
         ax.eventplot(times[times < 800.0], lineoffsets=row, linelengths=0.8, colors=colour)
     ax.set(xlabel="time [ms]", xlim=(0, 800), yticks=[])
     ax.set_title("Pairs of equal count over 5 s: regular, bursting", fontsize=10)
@@ -196,9 +202,9 @@ def draw_trains(ax: Axes, samples: Any, kinds: np.ndarray) -> None:
 
 def draw_complexity(ax: Axes, kinds: np.ndarray, rates: np.ndarray, complexity: np.ndarray) -> None:
     """Draw complexity against rate of the simulated neurons."""
-    for name in ("regular", "bursting"):
+    for name, colour in zip(("regular", "bursting"), ns.plot.PALETTE, strict=False):
         own = kinds == name
-        ax.plot(rates[own], complexity[own], "o", ms=4, alpha=0.7, label=name)
+        ax.plot(rates[own], complexity[own], "o", color=colour, ms=4, alpha=0.7, label=name)
     ax.set(xlabel="rate [Hz]", ylabel="LZ76 complexity [bits a bin]")
     ax.set_title("Same rates, other complexity", fontsize=10)
     ax.legend(fontsize=8)
