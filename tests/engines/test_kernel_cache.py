@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 import neurosim.engines.cpu.kernels as kernels
 from neurosim.engines.cpu.compile import load
@@ -88,3 +91,17 @@ def test_generated_kernels_know_what_they_inline():
     assert module.answer() == 42
     assert "neurosim_kernels_probe_" in module.__name__
     Path(module.__file__).unlink()
+
+
+@pytest.mark.parametrize("collecting", [True, False])
+def test_compiling_leaves_the_collection_of_garbage_as_it_was(tmp_path, monkeypatch, collecting):
+    monkeypatch.setenv("NEUROSIM_CACHE_DIR", str(tmp_path))
+    before = gc.isenabled()
+    (gc.enable if collecting else gc.disable)()
+    try:
+        assert load("seen", f"import gc\nSEEN, WAS = gc.isenabled(), {collecting}").SEEN is False
+        with pytest.raises(ZeroDivisionError):
+            load("broken", "1 / 0")
+        assert gc.isenabled() is collecting
+    finally:
+        (gc.enable if before else gc.disable)()
