@@ -31,52 +31,12 @@ _ONE_F, _HALF_F, _LAST_F = np.float32(1.0), np.float32(0.5), np.float32(_C[8])
 _LOW_F, _HIGH_F, _LOG2E_F = np.float32(-87.0), np.float32(88.0), np.float32(_LOG2E)
 
 
-def _exp64(x):
-    """Return exp(x) in double precision; arguments are limited to [-708, 709]."""
-    x = min(max(x, -708.0), 709.0)
-    t = x * _LOG2E + _ROUND
-    k = t - _ROUND
-    r = (x - k * _LN2_HIGH) - k * _LN2_LOW
-    p = _C[13]
-    p = p * r + _C[12]
-    p = p * r + _C[11]
-    p = p * r + _C[10]
-    p = p * r + _C[9]
-    p = p * r + _C[8]
-    p = p * r + _C[7]
-    p = p * r + _C[6]
-    p = p * r + _C[5]
-    p = p * r + _C[4]
-    p = p * r + _C[3]
-    p = p * r + _C[2]
-    p = p * r + 1.0
-    p = p * r + 1.0
-    return p * float64_from_bits((bits_of_float64(t) + 1023) << 52)
+def _double(compiled):
+    """Return exp and exprel in double precision."""
 
-
-def _exp32(x):
-    """Return exp(x) in single precision; arguments are limited to [-87, 88]."""
-    x = min(max(x, _LOW_F), _HIGH_F)
-    t = x * _LOG2E_F + _ROUND_F
-    k = t - _ROUND_F
-    r = (x - k * _LN2_HIGH_F) - k * _LN2_LOW_F
-    p = _F[7]
-    p = p * r + _F[6]
-    p = p * r + _F[5]
-    p = p * r + _F[4]
-    p = p * r + _F[3]
-    p = p * r + _F[2]
-    p = p * r + _ONE_F
-    p = p * r + _ONE_F
-    return p * float32_from_bits(np.int32((bits_of_float32(t) + np.int32(127)) << np.int32(23)))
-
-
-def _exprel64(exp):
-    def exprel(x):
-        """Return (exp(x) - 1)/x; by its series for |x| < 1/2, where the difference would cancel."""
-        r = min(max(x, -0.5), 0.5)
-        p = _C[13] / 14.0
-        p = p * r + _C[13]
+    @compiled
+    def series(p, r):
+        """Go on from the term of degree 13 to that of degree 1, in Horner's scheme."""
         p = p * r + _C[12]
         p = p * r + _C[11]
         p = p * r + _C[10]
@@ -88,46 +48,74 @@ def _exprel64(exp):
         p = p * r + _C[4]
         p = p * r + _C[3]
         p = p * r + _C[2]
-        p = p * r + 1.0
+        return p * r + 1.0
+
+    @compiled
+    def exp(x):
+        """Return exp(x); arguments are limited to [-708, 709]."""
+        x = min(max(x, -708.0), 709.0)
+        t = x * _LOG2E + _ROUND
+        k = t - _ROUND
+        r = (x - k * _LN2_HIGH) - k * _LN2_LOW
+        p = series(_C[13], r) * r + 1.0
+        return p * float64_from_bits((bits_of_float64(t) + 1023) << 52)
+
+    @compiled
+    def exprel(x):
+        """Return (exp(x) - 1)/x; by its series for |x| < 1/2, where the difference would cancel."""
+        r = min(max(x, -0.5), 0.5)
+        p = series(_C[13] / 14.0 * r + _C[13], r)
         safe = 1.0 if r == x else x
         return p if r == x else (exp(safe) - 1.0) / safe
 
-    return exprel
+    return exp, exprel
 
 
-def _exprel32(exp):
-    def exprel(x):
-        """Return (exp(x) - 1)/x; by its series for |x| < 1/2, where the difference would cancel."""
-        r = min(max(x, -_HALF_F), _HALF_F)
-        p = _LAST_F
-        p = p * r + _F[7]
+def _single(compiled):
+    """Return exp and exprel in single precision."""
+
+    @compiled
+    def series(p, r):
+        """Go on from the term of degree 7 to that of degree 1, in Horner's scheme."""
         p = p * r + _F[6]
         p = p * r + _F[5]
         p = p * r + _F[4]
         p = p * r + _F[3]
         p = p * r + _F[2]
-        p = p * r + _ONE_F
+        return p * r + _ONE_F
+
+    @compiled
+    def exp(x):
+        """Return exp(x); arguments are limited to [-87, 88]."""
+        x = min(max(x, _LOW_F), _HIGH_F)
+        t = x * _LOG2E_F + _ROUND_F
+        k = t - _ROUND_F
+        r = (x - k * _LN2_HIGH_F) - k * _LN2_LOW_F
+        p = series(_F[7], r) * r + _ONE_F
+        return p * float32_from_bits(np.int32((bits_of_float32(t) + np.int32(127)) << np.int32(23)))
+
+    @compiled
+    def exprel(x):
+        """Return (exp(x) - 1)/x; by its series for |x| < 1/2, where the difference would cancel."""
+        r = min(max(x, -_HALF_F), _HALF_F)
+        p = series(_LAST_F * r + _F[7], r)
         safe = _ONE_F if r == x else x
         return p if r == x else (exp(safe) - _ONE_F) / safe
 
-    return exprel
+    return exp, exprel
 
 
-def _variants(fastmath):
-    """Return exp and exprel in double and single precision, compiled alike.
+# LLVM puts them into the loops that call them (`forceinline`). Numba's own inlining would do the
+# same to its intermediate form, and then type each copy: a model of Hodgkin-Huxley type would take
+# two to three times as long to compile.
+_CONTRACTED = njit(fastmath={"contract"}, forceinline=True, **INNER)
+_EXACT = njit(fastmath=False, forceinline=True, **INNER)
 
-    LLVM puts them into the loops that call them (`forceinline`). Numba's own inlining would do the
-    same to its intermediate form, and then type each copy: a model of Hodgkin-Huxley type would
-    take two to three times as long to compile.
-    """
-    compiled = njit(fastmath=fastmath, forceinline=True, **INNER)
-    e64, e32 = compiled(_exp64), compiled(_exp32)
-    return e64, compiled(_exprel64(e64)), e32, compiled(_exprel32(e32))
-
-
-exp64, exprel64, exp32, exprel32 = _variants({"contract"})
+exp64, exprel64 = _double(_CONTRACTED)
+exp32, exprel32 = _single(_CONTRACTED)
 #: Every product rounded before it is added, for sums that have to be the same bits everywhere.
-exp64_exact, exprel64_exact, exp32_exact, exprel32_exact = _variants(False)
+exp64_exact, exprel64_exact = _double(_EXACT)
+exp32_exact, exprel32_exact = _single(_EXACT)
 
 
 @njit(error_model="numpy")
