@@ -26,6 +26,7 @@ from numba import cfunc, njit, types
 
 from neurosim.engines.cpu.kernels.functions import {exp} as exp, {exprel} as exprel
 from neurosim.engines.cpu.kernels.intrinsics import INNER, prefetch, view, view_field
+from neurosim.engines.cpu.kernels.pipeline import Straight
 from math import cos, log, sin, sqrt, tanh
 
 REAL = np.{real}
@@ -35,7 +36,9 @@ UNTOUCHED = REAL(-0.0)
 INFINITY = REAL(np.inf)
 KERNEL = types.int64(types.int64, types.int64, types.int64, types.int64)
 PEEK = types.float64(types.int64, types.int64, types.int64, types.int64)
-OPTIONS = dict(cache=True, nopython=True, error_model="numpy", fastmath={fastmath})
+OPTIONS = dict(
+    cache=True, nopython=True, error_model="numpy", fastmath={fastmath}, pipeline_class=Straight
+)
 INLINE = dict(INNER, fastmath={fastmath}, forceinline=True)
 '''
 

@@ -16,7 +16,7 @@ from types import ModuleType
 
 import numba
 
-from neurosim.engines.cpu.kernels import functions, intrinsics
+from neurosim.engines.cpu.kernels import functions, intrinsics, pipeline
 
 
 def cache_directory() -> Path:
@@ -50,7 +50,7 @@ def cache_directory() -> Path:
 def _inlined() -> str:
     """Return what generated kernels inline: a change of it must recompile them."""
     parts = [numba.__version__, sys.version]
-    parts += [Path(m.__file__).read_text() for m in (functions, intrinsics)]  # type: ignore[arg-type]
+    parts += [Path(m.__file__).read_text() for m in (functions, intrinsics, pipeline)]  # type: ignore[arg-type]
     return "\n".join(parts)
 
 

@@ -24,7 +24,10 @@ from numba import cfunc, types
 
 from math import cos, copysign, log, sin, sqrt, tanh
 from neurosim.engines.cpu.kernels.functions import binomial, {exp} as exp, {exprel} as exprel
-from neurosim.engines.cpu.kernels.intrinsics import INNER, fetch, prefetch, store, view
+from neurosim.engines.cpu.kernels.intrinsics import (
+    INNER, call_feature, fetch, prefetch, store, view
+)
+from neurosim.engines.cpu.kernels.pipeline import Straight
 from neurosim.engines.cpu.kernels.rng import philox4, uniform
 
 REAL = np.{real}
@@ -34,7 +37,9 @@ ONE = REAL(1.0)
 FOREVER = {forever}
 UPDATE = types.int64(types.int64, types.int64, types.int64)
 HOOK = types.int64(types.int64, types.int64, types.int64, types.int64)
-OPTIONS = dict(cache=True, nopython=True, error_model="numpy", fastmath={{"contract"}})
+OPTIONS = dict(
+    cache=True, nopython=True, error_model="numpy", fastmath={{"contract"}}, pipeline_class=Straight
+)
 '''
 _POWER = '''
 from numba import njit
@@ -56,24 +61,25 @@ class PlasticityEmitter(RowEmitter):
 
     def _rows(self, body: Lines, after: Lines) -> Lines:
         """Return a loop over all synapses."""
-        return self._sources(["for k in range(first, last):", *indent(body)], after)
-
-    def _sources(self, row: Lines, after: Lines) -> Lines:
-        """Return a loop over all sources."""
         return [
             f"for source in range(X[{L.X_SOURCES}]):",
             "    first, last = pointers[source], pointers[source + 1]",
             "    past = np.int64(fetch(lasts, source))",
             f"    done = max(past, X[{L.X_DONE}])",
             *[f"    then_{t.name}_v = fetch(then_{t.name}, source)" for t in self.pre],
-            *indent(row),
+            "    for k in range(first, last):",
+            *indent(body, 2),
             *after,
             "return 0",
         ]
 
     def sweep(self) -> Lines:
         """Return the kernel that lets all synapses catch up: int64 f(table, _, step)."""
-        after = [
+        lines = [
+            *self.open_numbers(),
+            *self._open_history(),
+            f"for source in range(X[{L.X_SOURCES}]):",
+            f"    call_feature(X[{L.X_UPDATE_FN}], table, ~source, step)",
             f"X[{L.X_DONE}] = step",
             f"X[{L.X_NEED}] = 0",
             f"swept = view(X[{L.X_SWEPT}], X[{L.X_N}], np.int32)",
@@ -86,19 +92,14 @@ class PlasticityEmitter(RowEmitter):
             "    swept[i] = p",
         ]
         if self.plan.spec.uses_modulator:
-            after += [
+            lines += [
+                *self._open_modulator(),
                 "m = m_top",
                 f"while m > X[{L.X_M_SWEPT}] and fetch(MS, (m - 1) & m_wrap) + m_delay > step:",
                 "    m -= 1",
                 f"X[{L.X_M_SWEPT}] = m",
             ]
-        if self.in_passes:
-            row = self.passes(self.keep_weights())
-            rows = [*self.open_work(), *self._sources(row, after)]
-        else:
-            body = [*self._open_synapse(), *self._catch_up("step"), *self._close_synapse()]
-            rows = self._rows(body, after)
-        return self.function("UPDATE", "sweep(table, source, step)", [*self._open_table(), *rows])
+        return self.function("UPDATE", "sweep(table, source, step)", [*lines, "return 0"])
 
     def read(self, name: str) -> Lines:
         """Return the kernel that writes what a state (or `w`) is: int64 f(table, out, step)."""

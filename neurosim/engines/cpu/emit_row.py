@@ -55,13 +55,19 @@ class RowEmitter(SynapseEmitter):
         return [(j, t) for j, t in enumerate(self.post) if f"{t.name}@0" in names]
 
     def update(self) -> Lines:
-        """Return the kernel that a spike of a source runs: int64 f(table, source, step)."""
+        """Return the kernel that a spike of a source runs: int64 f(table, source, step).
+
+        For ``~source`` the synapses only catch up with the events of their targets.
+        """
         last = self.plan.last["on_pre"]
         head = [f"then_{t.name}_v = fetch(then_{t.name}, source)" for t in self.pre]
         head += self.pre_at(None, "step")
         own = self.own_statements()
         lines = [
             *self._open_table(),
+            "spikes = source >= 0",
+            "if not spikes:",
+            "    source = ~source",
             "first, last = pointers[source], pointers[source + 1]",
             "past = np.int64(fetch(lasts, source))",
             f"done = max(past, X[{L.X_DONE}])",
@@ -71,15 +77,17 @@ class RowEmitter(SynapseEmitter):
         if self.uses_random:
             lines += [
                 "pre_round = np.int64(fetch(rounds, source)) + 1 if past == step else 0",
-                "store(rounds, source, np.int32(pre_round))",
+                "if spikes:",
+                "    store(rounds, source, np.int32(pre_round))",
             ]
         if self.in_passes:
-            row = [*self.open_work(), *self.passes(self._spikes())]
+            row = [*self.open_work(), *self.passes()]
         else:
             row = self._one_by_one()
         lines += [*head, "now = step", *own, *self.keep_own(), *row]
-        lines += [f"store(then_{t.name}, source, n_{flat(last[t.name])})" for t in self.pre]
-        lines += ["store(lasts, source, np.int32(step))", "return 0"]
+        keep = [f"store(then_{t.name}, source, n_{flat(last[t.name])})" for t in self.pre]
+        keep.append("store(lasts, source, np.int32(step))")
+        lines += ["if spikes:", *indent(keep), "return 0"]
         return self.function("UPDATE", "update(table, source, step)", lines)
 
     def _spike(self, k: str) -> Lines:
@@ -98,13 +106,20 @@ class RowEmitter(SynapseEmitter):
         body = [
             *self._ask("k", "H", "(ahead * capacity + ((np.int64(fetch(counts, ahead)) - 1) "
                        f"& wrap)) * {self.record}"),
-            *self._open_synapse(), *self._catch_up("step"), "now = step", *self.evolve("step"),
-            *self.own_again(), *self._seen_at_pre(names),
+            *self._open_synapse(), *self._catch_up("step"),
         ]  # fmt: skip
-        if self.uses_random:
-            body.append("round_ = pre_round")
-        return ["for k in range(first, last):",
-                *indent([*body, *self._spike("k"), *self._close_synapse()])]  # fmt: skip
+        spike = [
+            "now = step",
+            *self.evolve("step"),
+            *self.own_again(),
+            *self._seen_at_pre(names),
+            *(["round_ = pre_round"] if self.uses_random else []),
+            *self._spike("k"),
+        ]
+        return [
+            "for k in range(first, last):",
+            *indent([*body, "if spikes:", *indent(spike), *self._close_synapse()]),
+        ]
 
     def _seen_at_pre(self, names: set[str]) -> Lines:
         lines: Lines = []
@@ -130,8 +145,8 @@ class RowEmitter(SynapseEmitter):
 
     # ---- in passes
 
-    def passes(self, end: Lines) -> Lines:
-        """Return what takes the synapses of a row to `step`; then comes `end`, for each piece."""
+    def passes(self) -> Lines:
+        """Return what takes the synapses of a row to `step`."""
         return [
             "begin = first",
             "while begin < last:",
@@ -145,7 +160,10 @@ class RowEmitter(SynapseEmitter):
                 "end = k",
                 *self._traces_at_events(),
                 *self._events_in_order(),
-                *end,
+                "if spikes:",
+                *indent(self._spikes()),
+                "else:",
+                *indent(self._keep_weights()),
                 "begin = end",
             ]),
         ]  # fmt: skip
@@ -301,7 +319,7 @@ class RowEmitter(SynapseEmitter):
         ]  # fmt: skip
         return ["now = step", "for j in range(end - begin):", *indent(body)]
 
-    def keep_weights(self) -> Lines:
+    def _keep_weights(self) -> Lines:
         """Return the end of a piece without a spike of the source."""
         weight = "fetch(weight_, j)"
         if self.signed:

@@ -127,7 +127,8 @@ class PlasticPart:
         self.begin()
         self._row = row
         row[L.B_PLASTIC] = self.table.ctypes.data
-        row[L.B_UPDATE_FN], row[L.B_SWEEP_FN] = rule.address("update"), rule.address("sweep")
+        row[L.B_UPDATE_FN] = self.table[L.X_UPDATE_FN] = rule.address("update")
+        row[L.B_SWEEP_FN] = rule.address("sweep")
         row[L.B_MODULATE_FN] = rule.address("modulate")
         row[L.B_MODULATOR] = -1 if self.plan.modulator is None else self.plan.modulator
         if not self.plan.transmits_weight:

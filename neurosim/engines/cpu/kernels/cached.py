@@ -15,6 +15,8 @@ from typing import Any
 
 from numba import njit
 
+from neurosim.engines.cpu.kernels.pipeline import Straight
+
 #: Modules outside the engine whose constants end up in compiled code.
 _CONSTANTS = (
     "neurosim.random",
@@ -48,9 +50,9 @@ def cached(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
     def decorate(function: Callable[..., Any]) -> Any:
         try:
-            dispatcher = njit(cache=True, **options)(function)
+            dispatcher = njit(cache=True, **options, pipeline_class=Straight)(function)
         except RuntimeError:  # Numba finds no place that can be written
-            return njit(**options)(function)
+            return njit(**options, pipeline_class=Straight)(function)
         index = _index(dispatcher)
         index._source_stamp = (index._source_stamp, sources_digest())
         return dispatcher

@@ -11,11 +11,16 @@ from numba import types
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
+from neurosim.engines.cpu.kernels.pipeline import Straight
+
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 
 #: Options of functions that only compiled code calls: without a way in from Python they compile
 #: in half the time, and they are cached with whoever calls them.
-ALLOCATES = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+ALLOCATES = {
+    "error_model": "numpy", "pipeline_class": Straight,
+    "no_cpython_wrapper": True, "no_cfunc_wrapper": True,
+}  # fmt: skip
 #: The same for functions that allocate nothing: without counting references, which would cost a
 #: third of the step of a small network.
 INNER = ALLOCATES | {"_nrt": False}

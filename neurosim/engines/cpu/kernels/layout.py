@@ -114,5 +114,5 @@ X_BLOCK, X_SAMPLES, X_SAMPLE_SLOTS, X_RANDOM, X_ROUNDS, X_KEY0, X_KEY1 = range(2
 X_M_STEPS, X_M_VALUES, X_M_CAPACITY, X_M_COUNT, X_M_SWEPT, X_M_LIMIT = range(31, 37)
 X_M_DELAY, X_M_MEMBER, X_M_N = range(37, 40)
 # the latest events of each target once more, side by side; what passes over a row hand on
-X_RECENT, X_WORK = 40, 41
-X_COLUMNS = 42
+X_RECENT, X_WORK, X_UPDATE_FN = 40, 41, 42
+X_COLUMNS = 43
