@@ -58,8 +58,7 @@ def test_the_astrocyte_is_a_leaky_average():
     assert a.item() == pytest.approx(0.25, rel=0.02)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("learn", [False, True])
+@pytest.mark.parametrize(("dtype", "learn"), [(torch.float32, False), (torch.float64, True)])
 def test_without_weights_it_is_lif_bit_for_bit(dtype, learn):
     x = drive(t=300, dtype=dtype).requires_grad_()
     y = x.detach().clone().requires_grad_()

@@ -77,38 +77,50 @@ def excited(net: nn.Module) -> nn.Module:
 
 
 HIDDEN: dict[str, Any] = {"init_hidden": True, "spike_grad": PSI, "learn_threshold": True}
+MEMBRANE = vector(0.5, 0.95, 5)
+BOTH: dict[str, Any] = {"learn_alpha": True, "learn_beta": True}
+
+
+def many(last: bool, **options: Any) -> dict[str, Any]:
+    """Return what is learnt and differs by neuron: variants of test_snntorch_equality.py."""
+    return {"threshold": vector(0.6, 1.2, 5), "output": last, **HIDDEN, **options}
+
+
 NEURONS = {
     "Leaky": lambda last: snn.Leaky(
-        vector(0.5, 0.95, 5), threshold=vector(0.6, 1.2, 5), learn_beta=True, output=last,
-        graded_spikes_factor=0.7, learn_graded_spikes_factor=True, **HIDDEN),
-    "Leaky zero": lambda last: snn.Leaky(0.9, reset_mechanism="zero", output=last, **HIDDEN),
-    "Leaky none": lambda last: snn.Leaky(0.3, reset_mechanism="none", output=last, **HIDDEN),
+        0.8, learn_beta=True, graded_spikes_factor=vector(0.5, 0.9, 5),
+        learn_graded_spikes_factor=True, output=last, **HIDDEN),
+    "Leaky zero": lambda last: snn.Leaky(
+        MEMBRANE, **many(last, reset_mechanism="zero", learn_beta=True)),
+    "Leaky none": lambda last: snn.Leaky(
+        0.5 * MEMBRANE, **many(last, reset_mechanism="none", learn_beta=True)),
     "Leaky at once": lambda last: snn.Leaky(
-        0.9, reset_delay=False, learn_beta=True, output=last, **HIDDEN),
+        MEMBRANE, **many(last, reset_delay=False, learn_beta=True)),
     "Synaptic": lambda last: snn.Synaptic(
-        vector(0.2, 0.6, 5), 0.7, learn_alpha=True, learn_beta=True, output=last, **HIDDEN),
+        vector(0.2, 0.6, 5), MEMBRANE, **many(last, **BOTH)),
     "Synaptic zero": lambda last: snn.Synaptic(
-        0.4, 0.7, reset_mechanism="zero", reset_delay=False, output=last, **HIDDEN),
-    "Alpha": lambda last: snn.Alpha(0.9, 0.4, learn_beta=True, output=last, **HIDDEN),
-    "Lapicque": lambda last: snn.Lapicque(
-        R=4.0, C=0.9, time_step=0.5, output=last, **HIDDEN),
+        vector(0.3, 0.5, 5), 0.8 * MEMBRANE,
+        **many(last, reset_mechanism="zero", reset_delay=False, **BOTH)),
+    "Alpha": lambda last: snn.Alpha(
+        vector(0.85, 0.95, 5), vector(0.3, 0.5, 5), **many(last, learn_beta=True)),
+    "Lapicque": lambda last: snn.Lapicque(R=4.0, C=0.9, time_step=0.5, **many(last)),
     "Lapicque beta": lambda last: snn.Lapicque(
-        beta=0.5, R=3.0, reset_mechanism="zero", output=last, **HIDDEN),
+        beta=0.5, R=3.0, **many(last, reset_mechanism="zero")),
     "RLeaky": lambda last: snn.RLeaky(
-        0.8, linear_features=5, learn_beta=True, output=last, **HIDDEN),
+        MEMBRANE, linear_features=5, **many(last, learn_beta=True)),
     "RLeaky zero": lambda last: snn.RLeaky(
-        0.8, linear_features=5, reset_mechanism="zero", output=last, **HIDDEN),
+        MEMBRANE, linear_features=5, **many(last, reset_mechanism="zero", learn_beta=True)),
     "RLeaky each": lambda last: snn.RLeaky(
-        0.8, V=vector(-0.5, 0.5, 5), all_to_all=False, output=last, **HIDDEN),
+        MEMBRANE, V=vector(-0.5, 0.5, 5), all_to_all=False, **many(last, learn_beta=True)),
     "RLeaky fixed": lambda last: snn.RLeaky(
-        0.8, linear_features=5, learn_recurrent=False, output=last, **HIDDEN),
+        MEMBRANE, linear_features=5, learn_recurrent=False, **many(last, learn_beta=True)),
     "RLeaky at once": lambda last: snn.RLeaky(
-        0.8, linear_features=5, reset_delay=False, output=last, **HIDDEN),
+        MEMBRANE, linear_features=5, **many(last, reset_delay=False, learn_beta=True)),
     "RSynaptic": lambda last: snn.RSynaptic(
-        0.3, 0.7, linear_features=5, learn_alpha=True, output=last, **HIDDEN),
+        vector(0.2, 0.5, 5), MEMBRANE, linear_features=5, **many(last, **BOTH)),
     "RSynaptic each": lambda last: snn.RSynaptic(
-        0.3, 0.7, V=vector(-0.5, 0.5, 5), all_to_all=False, reset_mechanism="zero",
-        output=last, **HIDDEN),
+        vector(0.2, 0.5, 5), MEMBRANE, V=vector(-0.5, 0.5, 5), all_to_all=False,
+        **many(last, reset_mechanism="zero", **BOTH)),
 }  # fmt: skip
 
 

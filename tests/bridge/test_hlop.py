@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import math
-import os
-import socket
-import subprocess
-import sys
+import multiprocessing
 
 import pytest
 import torch
@@ -467,26 +463,29 @@ def test_works_with_feedback_alignment():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_processes_share_their_subspace(tmp_path):
     """Two processes with half of the batch each learn the rows of one with the whole batch."""
-    script = tmp_path / "shared.py"
-    script.write_text(SHARED)
-    torch.manual_seed(0)
-    env = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    processes = [
-        subprocess.Popen([sys.executable, str(script), str(rank), str(tmp_path)], env=env)
-        for rank in range(2)
-    ]
-    assert [p.wait(timeout=120) for p in processes] == [0, 0]
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
+    processes = [context.Process(target=learn_half, args=(rank, tmp_path)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0, 0]
     alone = learned_by_one()
     for rank in range(2):
         torch.testing.assert_close(torch.load(tmp_path / f"{rank}.pt"), alone)
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+def learn_half(rank, folder):
+    """Learn from every other sample, as one of two processes, and write the rows."""
+    torch.set_num_threads(1)
+    distributed = torch.distributed
+    distributed.init_process_group("gloo", f"file://{folder}/store", world_size=2, rank=rank)
+    torch.save(learned_by_one(rank), folder / f"{rank}.pt")
+    distributed.destroy_process_group()
 
 
 def learned_by_one(rank=None):
@@ -501,22 +500,6 @@ def learned_by_one(rank=None):
             space.learn(x if rank is None else x[rank::2])
         spaces.append(space.H)
     return torch.cat(spaces)
-
-
-SHARED = f"""
-import sys
-import torch
-from neurosim.bridge.continual import OjaSubspace
-
-def generator():
-    return torch.Generator().manual_seed(0)
-
-{inspect.getsource(learned_by_one)}
-rank = int(sys.argv[1])
-torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
-torch.save(learned_by_one(rank), f"{{sys.argv[2]}}/{{rank}}.pt")
-torch.distributed.destroy_process_group()
-"""
 
 
 def test_scores():

@@ -165,12 +165,17 @@ def test_gradients_of_parameters_are_finite_differences(case: str):
         assert grad != 0
 
 
+#: What is learnt in two tests, of which each needs one: they have the same kernels.
+SHARED = ("tau_m", "I_e")
+
+
 def test_learning_finds_a_time_constant():
     torch.manual_seed(0)
     x = torch.rand(150, 4, 2, 3, dtype=torch.float64) * 20  # too little for spikes
-    target = bridge.ModelNeuron(models.iaf_psc_exp(tau_m=14.0), 0.2).traces(x)["V_m"].detach()
-    neuron = bridge.ModelNeuron(models.iaf_psc_exp(tau_m=8.0), 0.2, learn=["tau_m"])
-    optimiser = torch.optim.Adam(neuron.parameters(), 0.3)
+    taught = bridge.ModelNeuron(models.iaf_psc_exp(tau_m=14.0), 0.2, learn=SHARED)
+    target = taught.traces(x)["V_m"].detach()
+    neuron = bridge.ModelNeuron(models.iaf_psc_exp(tau_m=8.0), 0.2, learn=SHARED)
+    optimiser = torch.optim.Adam([neuron.tau_m], 0.3)
     for _ in range(80):
         optimiser.zero_grad()
         (neuron.traces(x)["V_m"] - target).square().mean().backward()
@@ -204,7 +209,7 @@ def test_gradients_pass_spikes_and_stop_in_refractory_time(detach: bool):
 
 def test_zero_now_is_not_left_out_of_what_is_learnt():
     neuron = bridge.ModelNeuron(
-        models.iaf_psc_exp(E_L=0.0, V_th=15.0, V_reset=0.0), 0.1, learn=["I_e"]
+        models.iaf_psc_exp(E_L=0.0, V_th=15.0, V_reset=0.0), 0.1, learn=SHARED
     )
     trace = neuron.traces(torch.zeros(100, 1, 2, 1, dtype=torch.float64))["V_m"]
     trace[-1].sum().backward()
@@ -217,9 +222,9 @@ def test_layers_take_arrays_and_start_where_told():
     neuron = bridge.ModelNeuron(models.iaf_psc_exp(tau_m=tau), 0.1, 4, initial={"V_m": -60.0})
     _, state = neuron(torch.zeros(10, 2, 2, 4, dtype=torch.float64))
     assert torch.allclose(state["V_m"][1], torch.from_numpy(-70 + 10 * np.exp(-1.0 / tau)))
-    one = bridge.ModelNeuron(models.iaf_psc_exp(), 0.1, receptors=["inh"])
-    assert one.input_names == ("inh",)
-    assert one(torch.zeros(3, 1, 5))[0].shape == (3, 1, 5)
+    assert bridge.ModelNeuron(models.iaf_psc_exp(), 0.1, receptors=["inh"]).input_names == ("inh",)
+    one = bridge.ModelNeuron(models.iaf_psc_exp(), 0.1, receptors=["exc"])
+    assert one(torch.zeros(3, 1, 5, dtype=torch.float64))[0].shape == (3, 1, 5)
 
 
 def test_recurrence_and_sequential_take_model_neurons():

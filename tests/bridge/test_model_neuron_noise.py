@@ -11,6 +11,8 @@ from neurosim.bridge import ModelNeuron
 from neurosim.errors import ModelError, ParameterError
 
 DT = 0.5
+#: What is learnt in most tests, which share their kernels therefore.
+LEARN = ("tau", "sigma")
 
 
 class ou(ns.NeuronModel):
@@ -59,14 +61,15 @@ def test_the_noise_of_linear_states_is_exact():
 @pytest.mark.parametrize("model", [ou, filtered, cubic])
 def test_the_seed_decides(model: type[ns.NeuronModel]):
     def run(generator: torch.Generator | None) -> torch.Tensor:
-        return ModelNeuron(model(), DT, generator=generator).traces(quiet(20, 3))["v"]
+        neuron = ModelNeuron(model(), DT, learn=LEARN, generator=generator)
+        return neuron.traces(quiet(20, 3))["v"]
 
     one, same, other = (run(torch.Generator().manual_seed(k)) for k in (1, 1, 2))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
     torch.manual_seed(1)
     assert torch.equal(run(None), one), "torch's own generator, where none is given"
-    neuron = ModelNeuron(model(), DT)
+    neuron = ModelNeuron(model(), DT, learn=LEARN)
     assert not torch.equal(*(neuron.traces(quiet(20, 3))["v"] for _ in range(2)))
 
 
@@ -74,7 +77,7 @@ def test_the_seed_decides(model: type[ns.NeuronModel]):
 def test_gradients_through_the_noise_equal_finite_differences(model: type[ns.NeuronModel]):
     def loss(tau: float, sigma: float) -> tuple[torch.Tensor, ModelNeuron]:
         neuron = ModelNeuron(
-            model(tau=tau, sigma=sigma), DT, learn=["tau", "sigma"],
+            model(tau=tau, sigma=sigma), DT, learn=LEARN,
             generator=torch.Generator().manual_seed(3),
         )  # fmt: skip
         x = quiet(30, 4)
@@ -97,13 +100,13 @@ def test_learning_changes_no_value():
         return neuron.traces(quiet(30, 5))["v"].detach()
 
     assert float(run().abs().max()) > 0.05
-    torch.testing.assert_close(run(), run(learn=["tau", "sigma"]), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(run(), run(learn=LEARN), rtol=1e-10, atol=1e-12)
 
 
 def test_noise_makes_neurons_fire():
-    neuron = ModelNeuron(ou(theta=0.3), DT, generator=torch.Generator().manual_seed(0))
+    neuron = ModelNeuron(ou(theta=0.3), DT, learn=LEARN, generator=torch.Generator().manual_seed(0))
     x = quiet(200, 50).requires_grad_()
-    out, _ = neuron(x)
+    out = neuron.traces(x)["spk"]
     out.sum().backward()
     assert 0.01 < float(out.detach().mean()) < 0.3
     assert bool(torch.isfinite(x.grad).all())

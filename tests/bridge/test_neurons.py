@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
+import multiprocessing
 import pickle
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
@@ -333,33 +332,32 @@ def test_a_compiled_model_gives_the_same():
     assert net[1].beta.grad is not None
 
 
-#: In a process of its own: ending a process group that other Python threads surround can hang.
-DISTRIBUTED = """
-import sys
-import warnings
-import torch
-from torch import distributed, nn
-
-net, x = torch.load(sys.argv[1] + "/given.pt", weights_only=False)
-distributed.init_process_group("gloo", f"file://{sys.argv[1]}/store", world_size=1, rank=0)
-twin = nn.parallel.DistributedDataParallel(net)
-twin(x)[0].square().sum().backward()
-torch.save([p.grad for p in net.parameters()], sys.argv[1] + "/gradients.pt")
-del twin
-distributed.destroy_process_group()
-"""
+def train_distributed(folder: Path) -> None:
+    """Write the gradients of `model` in a process group of one."""
+    torch.set_num_threads(1)
+    net, x = model(), current(T, B, 8)
+    distributed = torch.distributed
+    distributed.init_process_group("gloo", f"file://{folder}/store", world_size=1, rank=0)
+    twin = nn.parallel.DistributedDataParallel(net)
+    twin(x)[0].square().sum().backward()
+    torch.save([p.grad for p in net.parameters()], folder / "gradients.pt")
+    del twin
+    distributed.destroy_process_group()
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_distributed_training_gives_the_same_gradients(tmp_path: Path):
     if not torch.distributed.is_available():
         pytest.skip("this PyTorch has no distributed package")
     net, x = model(), current(T, B, 8)
-    torch.save((net, x), tmp_path / "given.pt")
     net(x)[0].square().sum().backward()
-    subprocess.run(
-        [sys.executable, "-c", DISTRIBUTED, str(tmp_path)], check=True, timeout=120,
-        capture_output=True,
-    )  # fmt: skip
+    # a process of its own: ending a group that other Python threads surround can hang
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
+    child = context.Process(target=train_distributed, args=(tmp_path,))
+    child.start()
+    child.join(120)
+    assert child.exitcode == 0
     gradients = torch.load(tmp_path / "gradients.pt")
     for a, b in zip(net.parameters(), gradients, strict=True):
         assert torch.allclose(a.grad, b)

@@ -53,8 +53,8 @@ def torch_loop(neuron: bridge.Neuron, x: torch.Tensor, state: dict[str, torch.Te
     return loop(neuron.step, neuron.spike_grad, inputs, coefficients, state)
 
 
-#: In double precision, besides: the kernels of the others are those of tests of the GPU's.
-DOUBLE = ("LIF", "LIF at once", "CubaLIF", "ALIF", "AdLIF")
+#: In double precision, besides; of others, test_snntorch_equality.py does that.
+DOUBLE = ("LIF", "ALIF", "AdLIF")
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def through_file(model: nn.Module, path: Path, **options: Any) -> tuple[Any, bri
 @pytest.mark.parametrize(
     ("kind", "dtype"),
     [*((k, torch.float64) for k in EXACT), ("LIF", torch.float32), ("LIF by tau", torch.float32),
-     ("graded currents", torch.float32), ("each to itself", torch.float32), ("LI", torch.float32)],
+     ("graded currents", torch.float32), ("LI", torch.float32)],
     ids=str,
 )  # fmt: skip
 def test_the_model_read_back_fires_the_same_spikes(
