@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -60,8 +60,10 @@ def module_of(path: Path) -> str:
     return ".".join(names[:-1] if names[-1] == "__init__" else names)
 
 
-def imports(path: Path) -> Iterator[tuple[str, int, bool]]:
-    """Yield (module, line, whether at the top) of each import that is executed."""
+@cache
+def imports(path: Path) -> list[tuple[str, int, bool]]:
+    """Return (module, line, whether at the top) of each import that is executed."""
+    found = []
     tree = ast.parse(path.read_text())
     skipped = set()
     for node in ast.walk(tree):
@@ -85,7 +87,8 @@ def imports(path: Path) -> Iterator[tuple[str, int, bool]]:
             if (ROOT.parent / Path(*names[0].split("."))).is_dir():  # from package import module
                 names = [f"{node.module}.{alias.name}" for alias in node.names]
         for name in names:
-            yield name, node.lineno, id(node) not in inside
+            found.append((name, node.lineno, id(node) not in inside))
+    return found
 
 
 FILES = sorted(ROOT.rglob("*.py"))

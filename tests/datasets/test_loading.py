@@ -367,8 +367,10 @@ def _read_all(folder):
     return sum(len(events) for events, _ in cached)
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_several_processes_fill_one_cache(tmp_path):
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
+    methods = multiprocessing.get_all_start_methods()
+    with multiprocessing.get_context("fork" if "fork" in methods else "spawn").Pool(2) as pool:
         sums = pool.map(_read_all, [tmp_path] * 4)
     assert sums == [sum(len(events) for events, _ in Small())] * 4
     (folder,) = tmp_path.iterdir()
