@@ -2,7 +2,7 @@
 
 from neurosim.expressions.calculus import affine, derivative, differentiate
 from neurosim.expressions.dimensions import dimension_of
-from neurosim.expressions.evaluate import evaluate
+from neurosim.expressions.evaluate import compiled, evaluate
 from neurosim.expressions.kinds import check_kinds
 from neurosim.expressions.parser import (
     Equation,
@@ -22,6 +22,7 @@ __all__ = [
     "Symbol",
     "affine",
     "check_kinds",
+    "compiled",
     "derivative",
     "differentiate",
     "dimension_of",

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import reduce
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 from neurosim.expressions.tree import Call, Expression, Number, Operation, Symbol
+
+#: What gives the value of an expression for the values of its symbols.
+Function = Callable[[Mapping[str, Any]], Any]
 
 
 def exprel(x: Any) -> Any:
@@ -51,6 +55,7 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "neg": np.negative, "<": np.less, "<=": np.less_equal, ">": np.greater,
     ">=": np.greater_equal, "==": np.equal, "!=": np.not_equal, "not": np.logical_not,
 }  # fmt: skip
+_JOINS = {"and": np.logical_and, "or": np.logical_or}
 
 
 def evaluate(expression: Expression, values: Mapping[str, Any]) -> Any:
@@ -64,19 +69,31 @@ def evaluate(expression: Expression, values: Mapping[str, Any]) -> Any:
         Numbers or arrays for the symbols, in coherent units; ``previous(x)`` is looked up under
         the name ``"previous x"``.
     """
+    return compiled(expression)(values)
+
+
+def compiled(expression: Expression) -> Function:
+    """Return `evaluate` of one expression, for those that are needed many times."""
     match expression:
         case Number(value=value):
-            return value
+            return lambda values: value
         case Symbol(name=name):
-            return values[name]
+            return itemgetter(name)
         case Call(function="previous", args=(Symbol(name=name),)):
-            return values[f"previous {name}"]
+            return itemgetter(f"previous {name}")
         case Call(function=function, args=args):
-            return _FUNCTIONS[function](*(evaluate(a, values) for a in args))
-        case Operation(op="and", args=args):
-            return reduce(np.logical_and, (evaluate(a, values) for a in args))
-        case Operation(op="or", args=args):
-            return reduce(np.logical_or, (evaluate(a, values) for a in args))
+            return _applied(_FUNCTIONS[function], args)
+        case Operation(op="and" | "or" as op, args=args):
+            parts, join = [compiled(a) for a in args], _JOINS[op]
+            return lambda values: reduce(join, (part(values) for part in parts))
         case Operation(op=op, args=args):
-            return _OPERATORS[op](*(evaluate(a, values) for a in args))
+            return _applied(_OPERATORS[op], args)
     raise TypeError(f"not an expression: {expression!r}")
+
+
+def _applied(function: Callable[..., Any], args: tuple[Expression, ...]) -> Function:
+    parts = [compiled(a) for a in args]
+    if len(parts) == 2:  # nearly all of them
+        first, second = parts
+        return lambda values: function(first(values), second(values))
+    return lambda values: function(*[part(values) for part in parts])

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurosim.expressions import evaluate
 from neurosim.lower.fehlberg import ERROR, FIFTH, NODES, STAGES
 
 if TYPE_CHECKING:
@@ -41,10 +40,10 @@ def adaptive_step(neurons: Neurons, step: int, held: np.ndarray, current: np.nda
         proposed = np.where(accepted & ~last, grown, neurons.substep)
         neurons.substep = proposed
         h = np.where(rejected, np.maximum(shrunk, smallest), proposed)
-        if model.spec.threshold_test == "substep" and model.spec.threshold is not None:
+        if model.spec.threshold_test == "substep" and neurons.threshold is not None:
             time = (step - 1) * model.dt + gone
             values = neurons.values(neurons.states, time, current)
-            crossed = accepted & ~held & evaluate(model.spec.threshold, values)
+            crossed = accepted & ~held & neurons.threshold(values)
             before = neurons.until
             neurons.reset(crossed, step, time)
             neurons.until = np.where(neurons.until > step, neurons.until, before)

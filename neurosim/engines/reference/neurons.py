@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.engines.reference.adaptive import adaptive_step
-from neurosim.expressions import evaluate
+from neurosim.expressions import compiled, evaluate
 from neurosim.expressions.evaluate import exprel
 from neurosim.lower.model import INJECTED, LoweredModel
 from neurosim.lower.propagator import Propagator
@@ -26,6 +26,10 @@ class Neurons:
         self.reset_states()
         self._noise_key = noise_key
         self._sources = sorted({k for _, k in model.full.noise} | set(model.noise))
+        self._rates = {s: compiled(e) for s, e in model.rhs.items()}
+        self._slopes = {s: compiled(e) for s, e in model.slopes.items()}
+        self._maps = {s: compiled(e) for s, e in model.maps.items()}
+        self.threshold = None if model.spec.threshold is None else compiled(model.spec.threshold)
 
     def reset_states(self) -> None:
         """Put all neurons to their initial states."""
@@ -79,7 +83,7 @@ class Neurons:
         elif model.method == "exponential_euler":
             values = self.values(old, t, current)
             for s in model.stepped:
-                slope = evaluate(model.slopes[s], values)
+                slope = self._slopes[s](values)
                 new[s] = old[s] + h * k1[s] * exprel(h * slope) + kicks[s]
         elif model.method == "heun":
             stage = new | {s: old[s] + h * k1[s] + kicks[s] for s in model.stepped}
@@ -88,8 +92,8 @@ class Neurons:
         elif model.stepped:
             new |= self._rk4(old, new, k1, held, t, current, kicks)
         values = self.values(old, t, current)
-        for s, expression in model.maps.items():
-            new[s] = np.broadcast_to(evaluate(expression, values), (model.n,)).astype(float)
+        for s, value in self._maps.items():
+            new[s] = np.broadcast_to(value(values), (model.n,)).astype(float)
         return new
 
     def _rk4(
@@ -119,7 +123,7 @@ class Neurons:
     def rates(self, states: Values, held: np.ndarray, t: Any, current: np.ndarray) -> Values:
         """Return the right-hand sides of the states that are not linear; held ones stand still."""
         values = self.values(states, t, current)
-        rates = {s: evaluate(e, values) for s, e in self.model.rhs.items()}
+        rates = {s: rate(values) for s, rate in self._rates.items()}
         return {s: np.where(held, 0.0, r) if s in self.model.hold else r for s, r in rates.items()}
 
     def _exact(
@@ -153,11 +157,11 @@ class Neurons:
 
     def _spikes(self, step: int, old: Values, held: np.ndarray) -> np.ndarray:
         model = self.model
-        if model.spec.threshold is None:
+        if self.threshold is None:
             return np.zeros(0, np.int64)
         values = self.values(self.states, step * model.dt, np.zeros(0))
         values |= {f"previous {s}": v for s, v in old.items()}
-        fired = np.broadcast_to(evaluate(model.spec.threshold, values), (model.n,)) & ~held
+        fired = np.broadcast_to(self.threshold(values), (model.n,)) & ~held
         self.reset(fired, step, step * model.dt)
         return np.flatnonzero(fired)
 

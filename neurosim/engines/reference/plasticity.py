@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.engines.reference import plastic_state
-from neurosim.expressions import Expression, evaluate, symbols
+from neurosim.expressions import Expression, compiled, evaluate, symbols
 from neurosim.expressions.evaluate import exprel
 from neurosim.lower.connectivity import ConnectionSpec, Edges
 from neurosim.lower.plasticity import PlasticityPlan, Trace
@@ -60,6 +60,10 @@ class PlasticSynapses:
         self.initial = {s: np.broadcast_to(initial[s], n_post) for s in plan.sampled}
         self.sampled = {s: np.tile(v, (self.slots + plan.lag, 1)) for s, v in self.initial.items()}
         self.n_pre = n_pre
+        self.statements = {
+            event: [(a, compiled(a.value), random_names(a.value)) for a in assigned]
+            for event, assigned in plan.events.items()
+        }
         self.waiting = np.zeros(plan.modulator_delay + 1, np.int64)
         self._index()
 
@@ -157,9 +161,9 @@ class PlasticSynapses:
         """Return traces after the jumps of an event, where `chosen`."""
         env = dict(self.plan.values) | {f"{t}@0": v for t, v in traces.items()} | {"dt": self.dt}
         level = {"on_pre": "presynaptic", "on_post": "postsynaptic", "on_modulator": "modulator"}
-        for a in self.plan.events[event]:
+        for a, value, _ in self.statements[event]:
             if a.level == level[event]:
-                env[a.target] = evaluate(a.value, env)
+                env[a.target] = value(env)
         last = self.plan.last[event]
         return {t: np.where(chosen, env[last[t]], v) for t, v in traces.items()}
 
@@ -268,10 +272,9 @@ class PlasticSynapses:
         """Run the statements of an event for some synapses; return what they leave behind."""
         env = dict(self.plan.values) | env | {"dt": self.dt, "t": step * self.dt}
         env |= {s: self._bounded(s, v[chosen]) for s, v in self.synapse.items()}
-        for a in self.plan.events[event]:
-            random = {n: self._random(n, chosen, step, round_) for n in random_names(a.value)}
-            value = evaluate(a.value, env | random)
-            env[a.target] = self._bounded(a.target, value)
+        for a, value, names in self.statements[event]:
+            random = {n: self._random(n, chosen, step, round_) for n in names}
+            env[a.target] = self._bounded(a.target, value(env | random))
         for s in self.synapse:
             self.synapse[s][chosen] = env[s]
         return env
