@@ -1,23 +1,20 @@
-// Fibers for cuemu.h: one for each CUDA thread, how they switch, and what sanitizers must be told.
+// Fibers for cuemu.cpp: one for each CUDA thread, how they switch, and what sanitizers must be told.
 #pragma once
 #include <sys/mman.h>
 
-#include <algorithm>
-#include <cmath>
-#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
-#include <utility>
 #include <vector>
+
+#include "cuemu.h"
 #if !defined(__x86_64__)
 #include <ucontext.h>
 #endif
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(CUEMU_ADDRESS)
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
-#if defined(__SANITIZE_THREAD__)
+#if defined(CUEMU_THREAD)
 #include <sanitizer/tsan_interface.h>
 extern "C" {
 void AnnotateIgnoreReadsBegin(const char*, int);
@@ -26,14 +23,6 @@ void AnnotateIgnoreWritesBegin(const char*, int);
 void AnnotateIgnoreWritesEnd(const char*, int);
 }
 #endif
-
-struct uint3 {
-  unsigned x, y, z;
-};
-struct dim3 {
-  unsigned x, y, z;
-  dim3(unsigned a = 1, unsigned b = 1, unsigned c = 1) : x(a), y(b), z(c) {}
-};
 
 namespace cuemu {
 
@@ -68,12 +57,11 @@ struct Block {
   Tags tags;
 };
 
-struct Fiber {
+struct Fiber : Thread {
   void* pointer = nullptr;
   char* stack = nullptr;
   State state = kFresh;
-  unsigned line = 0, block = 0, lane = 0;
-  uint3 thread_id{}, block_id{};
+  unsigned line = 0, block = 0;
   Warp* warp = nullptr;
   void* detector = nullptr;
   void* fake_stack = nullptr;
@@ -87,8 +75,9 @@ struct Stack {
   void* detector;
 };
 
-static dim3 grid_dim, block_dim;
-static Fiber* current;
+Thread* current;
+dim3 grid_dim, block_dim;
+size_t dynamic_bytes;
 static Fiber scheduler;
 static std::vector<Fiber> fibers;
 static std::vector<Block> blocks;
@@ -97,7 +86,6 @@ static std::vector<Stack> stacks;
 static std::vector<unsigned> ready;
 static unsigned grid_live, grid_waiting, colour;
 static bool cooperative;
-static size_t dynamic_bytes;
 static uint64_t random_state;
 static Tags grid_tags;
 static char start_tag, end_tag;
@@ -106,7 +94,7 @@ static void** kernel_arguments;
 
 // The emulator's own accesses are not the kernel's: they are hidden from the race detector.
 struct Quiet {
-#if defined(__SANITIZE_THREAD__)
+#if defined(CUEMU_THREAD)
   Quiet() {
     AnnotateIgnoreReadsBegin("", 0);
     AnnotateIgnoreWritesBegin("", 0);
@@ -121,7 +109,7 @@ struct Quiet {
 };
 
 static inline void release(void* tag) {
-#if defined(__SANITIZE_THREAD__)
+#if defined(CUEMU_THREAD)
   __tsan_release(tag);
 #else
   (void)tag;
@@ -129,7 +117,7 @@ static inline void release(void* tag) {
 }
 
 static inline void acquire(void* tag) {
-#if defined(__SANITIZE_THREAD__)
+#if defined(CUEMU_THREAD)
   __tsan_acquire(tag);
 #else
   (void)tag;
@@ -143,6 +131,7 @@ static inline unsigned draw() {  // xorshift64
   return unsigned(random_state >> 32);
 }
 
+static inline Fiber& here() { return *static_cast<Fiber*>(current); }
 static inline unsigned index_of(const Fiber& f) { return unsigned(&f - fibers.data()); }
 static inline unsigned block_size() { return block_dim.x * block_dim.y * block_dim.z; }
 
@@ -164,10 +153,10 @@ asm(".text\n"
 #endif
 
 static inline void change(Fiber& from, Fiber& to) {
-#if defined(__SANITIZE_THREAD__)
+#if defined(CUEMU_THREAD)
   __tsan_switch_to_fiber(to.detector, __tsan_switch_to_fiber_no_sync);
 #endif
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(CUEMU_ADDRESS)
   __sanitizer_start_switch_fiber(from.state == kDone ? nullptr : &from.fake_stack, to.stack,
                                  kStack);
 #endif
@@ -176,7 +165,7 @@ static inline void change(Fiber& from, Fiber& to) {
 #else
   swapcontext(&from.context, &to.context);
 #endif
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(CUEMU_ADDRESS)
   __sanitizer_finish_switch_fiber(from.fake_stack, nullptr, nullptr);
 #endif
 }
@@ -187,9 +176,9 @@ static inline void make_ready(unsigned i) {
 }
 
 static inline void wait(State state, unsigned line) {
-  current->state = state;
-  current->line = line;
-  change(*current, scheduler);
+  here().state = state;
+  here().line = line;
+  change(here(), scheduler);
 }
 
 static inline void release_block(unsigned b) {
@@ -210,13 +199,13 @@ static inline void release_grid() {
 }
 
 static void fiber_main() {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(CUEMU_ADDRESS)
   __sanitizer_finish_switch_fiber(nullptr, nullptr, nullptr);
 #endif
   acquire(&start_tag);
   kernel(kernel_arguments);
   release(&end_tag);
-  Fiber& me = *current;
+  Fiber& me = here();
   {
     Quiet quiet;
     me.state = kDone;
@@ -242,10 +231,10 @@ static inline void start(Fiber& f) {
   f.stack = stacks.back().memory;
   f.detector = stacks.back().detector;
   stacks.pop_back();
-#if defined(__SANITIZE_THREAD__)
+#if defined(CUEMU_THREAD)
   if (!f.detector) f.detector = __tsan_create_fiber(0);  // half a millisecond: kept with the stack
 #endif
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(CUEMU_ADDRESS)
   __asan_unpoison_memory_region(f.stack, kStack);
 #endif
 #if defined(__x86_64__)
