@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from emulator import EmulatedDevice, EmulatedProgram, Grid, compiled
+from replay import Launch, array, environment, number, replayed, sanitizer_library
 
 HERE = Path(__file__).parent
 SEEDS = (0, 1, 2, 3)
@@ -160,18 +161,17 @@ def test_blocks_meet_in_two_halves(seed):
     np.testing.assert_array_equal(x[:120], 2 * 45)
 
 
-def run_halves() -> None:
-    """Run `halves` with what does not belong between them, for the race detector."""
-    library, x = compiled(_KERNELS, sanitizer="thread"), np.zeros(2 * 64, np.int32)
-    values = [pointer(x), np.int32(3), np.int32(1)]
-    made = EmulatedProgram(library, EmulatedDevice(3))
-    made.launch("halves", Grid(2, 32, 32, 128), values, cooperative=True)
-
-
 def test_what_another_block_reads_may_not_be_written_between_the_halves():
-    done = python("from test_emulation_layer import run_halves; run_halves()", "thread")
-    assert "ThreadSanitizer: data race" in done.stderr
-    assert done.returncode == 66
+    if sanitizer_library("thread") is None:
+        pytest.skip("g++ has no race detector")
+    library = str(compiled(_KERNELS, sanitizer="thread"))
+    for planted in (0, 1):
+        x = np.zeros(2 * 64, np.int32)
+        values = [array(x.ctypes.data, x.nbytes), *(number(np.int32(v)) for v in (3, planted))]
+        halves = Launch(library, "halves", 2, 32, values, cooperative=True, shared=128)
+        done = replayed([halves], "thread")
+        assert ("ThreadSanitizer: data race" in done.stderr) == bool(planted)
+        assert done.returncode == (66 if planted else 0)
 
 
 def test_seeds_change_the_order_of_threads_and_blocks():
@@ -204,11 +204,9 @@ def test_a_deadlock_is_reported_with_thread_and_line(capfd):
 
 
 def test_what_a_launch_cannot_do_stops_the_process():
-    code = (
-        "import numpy as np; from test_emulation_layer import launch;"
-        "launch('ring', 2, 32, np.zeros(200, np.int32), 1)"
-    )
-    done = python(code)
+    x = np.zeros(200, np.int32)
+    values = [array(x.ctypes.data, x.nbytes), number(np.int32(1))]
+    done = replayed([Launch(str(compiled(_KERNELS)), "ring", 2, 32, values)])
     assert done.returncode != 0
     assert "a grid barrier in a launch that is not cooperative" in done.stderr
     with pytest.raises(RuntimeError, match="failed"):
@@ -221,20 +219,13 @@ def test_what_a_launch_cannot_do_stops_the_process():
 def python(code: str, sanitizer: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run code in a new process, with the library of a sanitizer loaded first."""
     path = os.pathsep.join([str(HERE), str(HERE.parent / "engines")])
-    environment = dict(os.environ, PYTHONPATH=path, OMP_NUM_THREADS="1")
+    variables = dict(os.environ, PYTHONPATH=path, OMP_NUM_THREADS="1")
     if sanitizer is not None:
-        name = {"address": "libasan.so", "thread": "libtsan.so"}[sanitizer]
-        found = subprocess.run(
-            ["g++", f"-print-file-name={name}"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        if not Path(found).is_absolute():
-            pytest.skip(f"g++ has no {name}")
-        environment |= {
-            "LD_PRELOAD": found, "ASAN_OPTIONS": "detect_leaks=0",
-            "TSAN_OPTIONS": "exitcode=66:halt_on_error=1",
-        }  # fmt: skip
+        if sanitizer_library(sanitizer) is None:
+            pytest.skip(f"g++ has no library of the {sanitizer} sanitizer")
+        variables |= environment(sanitizer)
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=variables
     )
 
 
