@@ -211,7 +211,7 @@ def test_delays_are_rounded_and_act_that_many_steps_later():
     torch.manual_seed(5)
     model = scaled(Sequential(DelayedLinear(8, 10, 6, bias=True), LIF(beta=0.8),
                               DelayedLinear(10, 4, 5, kind="axon"), LI(beta=0.9)))  # fmt: skip
-    check(model, spikes((50, 2, 8), 0.2), EVENT)
+    check(model, spikes((50, 2, 8), 0.2), CLOCK)
 
 
 def test_masked_weights_are_no_synapses():
@@ -245,7 +245,7 @@ def test_real_valued_input_is_injected():
     torch.manual_seed(8)
     model = scaled(Sequential(nn.Linear(7, 9), LIF(beta=0.9), nn.Linear(9, 3), LI(beta=0.9)))
     x = torch.randn(40, 3, 7).double()
-    for engine in ("reference", EVENT):
+    for engine in ("reference", CLOCK):
         check(model, x, engine, input="current")
 
 
@@ -282,7 +282,7 @@ def test_float32_models_decide_alike():
         expected = model(x)[0].sum(0).argmax(-1)
     converted = to_network(model, 1.0)
     for precision in ("float64", "float32"):
-        run = converted.run(x, ns.CPU(precision=precision))
+        run = converted.run(x, ns.CPU(precision=precision, strategy="clock"))
         np.testing.assert_array_equal(run.decisions("sum"), expected)
 
 

@@ -211,7 +211,7 @@ class TestNetwork:
         found[spikes.ids] = spikes.times - 2.0
         np.testing.assert_allclose(found, crossing, atol=1e-8)
 
-    @pytest.mark.parametrize("engine", ["cpu", "reference"])
+    @pytest.mark.parametrize("engine", [ns.CPU(strategy="clock"), "reference"], ids=["cpu", ""])
     def test_spikes_on_a_grid(self, engine):
         """Latencies on the grid: the engine and the closed form see the same potential."""
         _, _, cell = self.cell()
@@ -232,7 +232,8 @@ class TestNetwork:
         patterns = SpikePatterns.from_latencies([[5.0, 8.0, 20.0]], 50.0)
         net = cell.to_network(patterns)
         state = ns.State(net.populations["tempotron"], ["V_m"], interval=1.0)
-        trace = ns.simulate(net, 52.0, dt=0.1, record=[state]).traces["tempotron"]
+        engine = ns.CPU(strategy="clock")
+        trace = ns.simulate(net, 52.0, dt=0.1, engine=engine, record=[state]).traces["tempotron"]
         expected = cell.potential(patterns, 0, trace.t - 2.0)
         np.testing.assert_allclose(trace["V_m"][:, 0], expected, atol=1e-12)
 
