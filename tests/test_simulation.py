@@ -488,7 +488,7 @@ def test_parameters():
 def test_times_beyond_32_bits_of_steps():
     net, _ = one_population(lif(t_ref=1e9))
     refused(ParameterError, r"t_ref = 1e\+09 ms is more than .* steps", lambda: simulate(net))
-    net, _ = one_population()
+    net, _ = one_population(lif(I_e=500.0))
     beyond = r"step 3000000000, but steps are counted up to"
     refused(SimulationError, beyond, lambda: simulate(net, 3e8, engine=ns.CPU(threads=1)))
 

@@ -105,12 +105,12 @@ def test_it_runs_in_the_event_engine():
     """The same spikes after conversion: the step is a model like any other."""
     torch.manual_seed(3)
     layer = bridge.AstroLIF(8, beta=0.9, rho=0.98, w_astro=0.5, learn_w_astro=False)
-    net = bridge.Sequential(bridge.Linear(6, 8), layer)
-    x = (torch.rand(80, 2, 6) < 0.5).float()
+    net = bridge.Sequential(bridge.Linear(6, 8), layer).double()
+    x = (torch.rand(80, 2, 6) < 0.5).double()
     out, _ = net(x)
     assert 20 < out.sum() < 1200
-    run = bridge.to_network(net.double(), dt=1.0).run(x, "reference")
-    np.testing.assert_array_equal(run.output, net(x.double())[0].detach())
+    run = bridge.to_network(net, dt=1.0).run(x, "reference")
+    np.testing.assert_array_equal(run.output, out.detach())
 
 
 def test_mistakes_are_explained():

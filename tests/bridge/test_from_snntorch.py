@@ -438,9 +438,9 @@ def test_hidden_states_reset_and_output():
     torch.manual_seed(0)
     layer = bridge.SnnTorchNeuron(bridge.ALIF(beta=0.9, rho=0.95), init_hidden=True)
     net = nn.Sequential(nn.Linear(4, 5), layer, nn.Linear(5, 2),
-                        snn.Leaky(0.9, init_hidden=True, output=True))  # fmt: skip
-    net = excited(net).float()
-    x = 4 * torch.rand(T, B, 4)
+                        snn.Leaky(0.9, output=True, **HIDDEN))  # fmt: skip
+    net = excited(net)
+    x = 4 * torch.rand(T, B, 4, dtype=torch.float64)
     model = bridge.from_snntorch(net)
     assert model[1] is layer.neuron
     expected = model(x)[0]

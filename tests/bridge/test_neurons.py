@@ -42,7 +42,7 @@ def test_adlif_is_the_published_recursion(symplectic: bool):
     neuron = bridge.AdLIF(
         N, tau_u=8.0, tau_w=40.0, a=0.6, b=1.1, q=3.0, threshold=0.2, symplectic=symplectic
     )
-    x = current(200, B, N)
+    x = current(200, B, N).double()
     with torch.no_grad():
         trace = neuron.traces(x)
     alpha, beta = np.exp(-1 / 8), np.exp(-1 / 40)

@@ -278,7 +278,7 @@ def test_dsr_spikes_follow_the_published_dynamics():
 
 
 def test_dsr_runs_in_pieces():
-    neuron, x = DSRLIF(), 3 * torch.randn(20, 7, 5)
+    neuron, x = DSRLIF(), 3 * torch.randn(20, 7, 5).double()
     whole, _ = neuron(x)
     first, state = neuron(x[:8])
     second, _ = neuron(x[8:], state)
