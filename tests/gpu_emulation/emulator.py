@@ -44,9 +44,10 @@ def compiled(source: str, *, sanitizer: str | None = None, flags: Sequence[str] 
     text = "\n".join(
         ['#include "cuda_names.h"', source, *(f"CUEMU_EXPORT({name})" for name in names)]
     )
-    # instrumented code compiles twice as fast without optimisation, and hides nothing then
-    kind = ["-O1"] if sanitizer is None else ["-O0", "-g1", f"-fsanitize={sanitizer}"]
-    options = [*FLAGS, *kind]
+    # kernels run for less time than it takes to optimise them, which could hide mistakes as well
+    options = [*FLAGS, "-O0"]
+    if sanitizer is not None:
+        options += ["-g1", f"-fsanitize={sanitizer}"]
     library = CACHE / f"{_digest(text, *options, *flags)}.so"
     if not library.exists():
         folder, runtime = _compiled_headers(tuple(options)), _runtime(sanitizer)
