@@ -13,7 +13,7 @@ from neurosim import bridge
 net = bridge.Sequential(
     bridge.Conv2d(1, 2, 3, padding=1), torch.nn.Flatten(), bridge.Linear(18, 4),
     bridge.Recurrent(bridge.LIF(beta=0.9), bridge.DelayedLinear(4, 4, 3)), bridge.AdLIF(4),
-    bridge.CubaLIF(alpha=0.5, beta=0.9), bridge.ALIF(beta=0.9, rho=0.9), bridge.LI(beta=0.9),
+    bridge.CubaLIF(alpha=0.5, beta=0.9), bridge.LI(beta=0.9),
 )
 net(torch.rand(5, 2, 1, 3, 3))[0].sum().backward()
 bridge.fit, bridge.HebbianProjection

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+import neurosim as ns
 from neurosim.bridge import (
     LI,
     LIF,
@@ -49,7 +50,7 @@ def check(model, x, layers, **options):
     for hook in hooks:
         hook.remove()
     converted = to_network(model, 1.0, **options)
-    for engine in ("reference", "cpu"):
+    for engine in ("reference", ns.CPU(strategy="clock")):
         run = converted.run(x, engine)
         for name, out in seen.items():
             assert 0.01 < float(out.mean()) < 0.9, f"{name} fires"

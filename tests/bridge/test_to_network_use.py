@@ -47,12 +47,12 @@ def test_spoken_digits_from_their_raw_events():
         hidden, _ = Sequential(*list(net)[:2])(batch.double())
         expected, _ = net(batch.double())
     converted = to_network(net, dt=10.0)
-    run = converted.run(items, ns.CPU(strategy="event"))
+    run = converted.run(items, ns.CPU(strategy="clock"))
     assert 0.01 < hidden.mean() < 0.5
     np.testing.assert_array_equal(run.of("1"), hidden)
     np.testing.assert_allclose(run.output, expected, rtol=0, atol=1e-10)
     np.testing.assert_array_equal(run.decisions(), expected.sum(0).argmax(-1))
-    float32 = converted.run(items, ns.CPU(precision="float32"))
+    float32 = converted.run(items, ns.CPU(strategy="clock", precision="float32"))
     np.testing.assert_array_equal(float32.decisions(), expected.sum(0).argmax(-1))
 
 
