@@ -10,10 +10,14 @@ import platform
 import re
 from pathlib import Path
 
+import numba
+import numpy as np
 import pytest
 
 import neurosim as ns
 from neurosim.engines.cpu.codegen import generate
+from neurosim.engines.cpu.kernels.pipeline import Straight
+from neurosim.engines.cpu.lines import unpacked
 from neurosim.engines.gpu.emit import StepEmitter
 from neurosim.lower.plan import lower
 from neurosim.lower.sleep import sleep_of
@@ -95,3 +99,38 @@ def test_values_are_arguments():
     other = kernel(ns.models.iaf_psc_exp(tau_m=20.0, I_e=100.0, V_th=-50.0), "float64")
     assert first.source == other.source
     assert first.scalars != other.scalars
+
+
+def test_what_a_kernel_does_not_read_is_not_opened():
+    prologue = ["C = view(B[2], 3, REAL)", *(f"c{k} = C[{k}]" for k in range(3))]
+    first = [
+        "def one(block):",
+        "    B = view(block, 9, np.int64)",
+        "    @prologue",
+        "    return c1",
+    ]
+    second = ["def two(block):", "    @prologue", "    n = count(block)", "    return 0"]
+    assert unpacked([*first, "", *second], prologue) == [
+        "def one(block):", "    B = view(block, 9, np.int64)", "    C = view(B[2], 3, REAL)",
+        "    c1 = C[1]", "    return c1", "",
+        "def two(block):", "    n = count(block)", "    return 0",  # a call may do something
+    ]  # fmt: skip
+
+
+def test_the_short_pipeline_compiles_what_kernels_are_made_of():
+    """Branches, loops, tuples and arrays, with and without the passes that are left out."""
+
+    def f(x, n):
+        pair = (x, 2.0)
+        found, k = np.zeros(n), 0
+        while k < n:
+            found[k] = pair[0] * k if k % 2 else max(pair[1], x)
+            k += 1
+        for k in range(n - 1):
+            found[k + 1] += found[k]
+        return found
+
+    short = numba.njit(pipeline_class=Straight)(f)
+    np.testing.assert_array_equal(short(0.3, 9), numba.njit(f)(0.3, 9))
+    np.testing.assert_array_equal(short(0.3, 9), f(0.3, 9))
+    assert list(short.get_metadata(short.signatures[0])["pipeline_times"]) == ["straight"]
