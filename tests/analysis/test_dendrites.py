@@ -124,8 +124,8 @@ class TestSampling:
         return np.all(np.abs(estimate.probability - theory) < 4 * error)
 
     def test_false_matches(self):
-        theta = np.arange(8, 13)
-        found = dendrites.sample_matches(500, 64, 24, theta, n_draws=1_000_000, seed=2)
+        theta = np.arange(8, 12)
+        found = dendrites.sample_matches(500, 64, 24, theta, n_draws=250_000, seed=2)
         assert found.probability[-1] > 0
         assert self.within(found, dendrites.false_match(500, 64, 24, theta))
 

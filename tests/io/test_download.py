@@ -54,7 +54,7 @@ def server():
     server.data, server.ranges, server.status, server.breaks_after = DATA, True, 0, None
     server.requests, server.paths, server.gone = [], [], ("/gone.bin",)
     server.url = f"http://127.0.0.1:{server.server_address[1]}/brain.bin"
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=[0.01])
     thread.start()
     yield server
     server.shutdown()
