@@ -8,5 +8,22 @@ import os
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
+import _pytest.fixtures  # noqa: E402
+import _pytest.python  # noqa: E402
+import pytest  # noqa: E402
+
+from neurosim.engines.cpu.compile import with_room  # noqa: E402
+
 # compiling makes many objects and little garbage: looking for cycles took a ninth of all time
 gc.set_threshold(200_000, 20, 100)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """Run tests as pytest does, with room on the stack: the depth of its calls is bad luck."""
+    return with_room(lambda: _pytest.python.pytest_pyfunc_call(pyfuncitem))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(fixturedef, request):
+    return with_room(lambda: _pytest.fixtures.pytest_fixture_setup(fixturedef, request))

@@ -6,12 +6,13 @@ import gc
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import neurosim.engines.cpu.kernels as kernels
-from neurosim.engines.cpu.compile import load
+from neurosim.engines.cpu.compile import load, with_room
 from neurosim.engines.cpu.kernels.cached import cached, sources_digest
 from neurosim.engines.cpu.options import available_cores
 
@@ -105,3 +106,28 @@ def test_compiling_leaves_the_collection_of_garbage_as_it_was(tmp_path, monkeypa
         assert gc.isenabled() is collecting
     finally:
         (gc.enable if before else gc.disable)()
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="chunks are those of Python 3.11")
+def test_calls_with_room_map_no_memory():
+    """A function that is called across the edge of a chunk faults in a page at each call."""
+    resource = pytest.importorskip("resource")
+
+    def leaf():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+    def calls():
+        before = leaf()
+        for _ in range(300):
+            leaf()
+        return leaf() - before
+
+    def at_depth(depth):
+        return at_depth(depth - 1) if depth else calls()
+
+    def most():  # a chunk holds fewer than 300 of these frames, so one depth is at its edge
+        return max(at_depth(depth) for depth in range(300))
+
+    with ThreadPoolExecutor(1) as fresh:  # the stack of this thread has room already
+        assert fresh.submit(most).result() >= 300
+        assert fresh.submit(with_room, most).result() < 100

@@ -13,7 +13,7 @@ import threading
 from functools import cache
 from pathlib import Path
 
-from neurosim.engines.cpu.compile import uncollected
+from neurosim.engines.cpu.compile import uncollected, with_room
 from neurosim.engines.cpu.kernels.cached import can_cache, is_cached
 from neurosim.engines.cpu.kernels.driver import run_thread
 from neurosim.engines.cpu.options import CPU, available_cores
@@ -64,4 +64,4 @@ def compile_driver(precision: str) -> None:
     net.population(1, ns.models.parrot(), name="parrot")
     simulation = ns.Simulation(net, engine=CPU(threads=1, precision=precision))
     with uncollected():
-        simulation.run(0.1)
+        with_room(lambda: simulation.run(0.1))

@@ -25,11 +25,13 @@ from neurosim.engines.cpu.kernels.deliver import (
 )
 from neurosim.engines.cpu.kernels.intrinsics import (
     INNER,
+    NAP,
     atomic_add,
     atomic_load,
     call_feature,
     call_kernel,
     flush_denormals,
+    nap,
     restore_denormals,
     view,
     yield_core,
@@ -45,6 +47,9 @@ from neurosim.engines.cpu.kernels.step import (
 _OPTIONS = {"error_model": "numpy", "nogil": True}
 #: Polls of the barrier before the core is offered to others: a few microseconds.
 _SPINS = 2000
+#: Offers before a thread sleeps: a tenth of a millisecond. Whom it waits for may be kept from a
+#: core by others, and gets this one only once it is idle.
+_YIELDS = 200
 #: Most spikes of a window whose rows are asked for before any is delivered.
 _FEW = 64
 
@@ -58,7 +63,9 @@ def wait_for_all(shared_address, threads, arrived):
     spins = 0
     while atomic_load(address) < target:
         spins += 1
-        if spins > _SPINS:
+        if spins > _SPINS + _YIELDS:
+            nap(NAP)
+        elif spins > _SPINS:
             yield_core()
 
 

@@ -203,10 +203,12 @@ float32_from_bits = _bit_cast(types.int32, types.float32)
 bits_of_float64 = _bit_cast(types.float64, types.int64)
 bits_of_float32 = _bit_cast(types.float32, types.int32)
 
+_WINDOWS = sys.platform == "win32"
 #: Gives the core to another thread; found in the C library when the code is loaded.
-yield_core = types.ExternalFunction(
-    "SwitchToThread" if sys.platform == "win32" else "sched_yield", types.int32()
-)
+yield_core = types.ExternalFunction("SwitchToThread" if _WINDOWS else "sched_yield", types.int32())
+#: Sleeps for some microseconds. Windows counts milliseconds, too long: there it yields (0).
+nap = types.ExternalFunction("Sleep" if _WINDOWS else "usleep", types.int32(types.uint32))
+NAP = 0 if _WINDOWS else 30
 
 _IS_X86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
 _FLUSH = 0x8040  # flush to zero and denormals are zero, in MXCSR
