@@ -4,7 +4,9 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 WORKERS ?= 2
 
-# modules are compiled when they are first imported, so not all of what is installed
+# modules are compiled when they are first imported, not all that are installed; and that is kept,
+# whatever the shell says: each worker and child would compile all of torch that it imports again
+unexport PYTHONDONTWRITEBYTECODE
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 
 .PHONY: demo test lint pytest docs bench clean

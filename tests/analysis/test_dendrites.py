@@ -135,7 +135,7 @@ class TestSampling:
         assert self.within(found, 1 - dendrites.false_negative(128, 30, 12, 64))
 
     def test_union(self):
-        found = dendrites.sample_matches(10000, 200, 20, 10, n_draws=40_000, n_patterns=10)
+        found = dendrites.sample_matches(10000, 200, 20, 10, n_draws=20_000, n_patterns=10)
         assert 5.5e-3 < found.probability < 7.5e-3
 
     def test_an_intact_pattern_of_a_union_is_never_missed(self):
