@@ -19,6 +19,8 @@ import numba
 
 from neurosim.engines.cpu.kernels import functions, intrinsics, pipeline
 
+T = TypeVar("T")
+
 
 def cache_directory() -> Path:
     """Return where generated kernels are kept.
@@ -45,9 +47,6 @@ def cache_directory() -> Path:
         )
         fallback.mkdir(parents=True, exist_ok=True)
         return fallback
-
-
-T = TypeVar("T")
 
 
 @cache

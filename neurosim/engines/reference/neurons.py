@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.engines.reference.adaptive import adaptive_step
-from neurosim.expressions import compiled, evaluate
+from neurosim.expressions import compiled
 from neurosim.expressions.evaluate import exprel
 from neurosim.lower.model import INJECTED, LoweredModel
 from neurosim.lower.propagator import Propagator
@@ -29,6 +29,7 @@ class Neurons:
         self._rates = {s: compiled(e) for s, e in model.rhs.items()}
         self._slopes = {s: compiled(e) for s, e in model.slopes.items()}
         self._maps = {s: compiled(e) for s, e in model.maps.items()}
+        self._resets = [(s.target, compiled(s.result())) for s in model.spec.reset]
         self.threshold = None if model.spec.threshold is None else compiled(model.spec.threshold)
 
     def reset_states(self) -> None:
@@ -167,12 +168,9 @@ class Neurons:
 
     def reset(self, fired: np.ndarray, step: int, time: Any) -> None:
         """Apply the reset to the neurons that fired at `time` and begin their refractory time."""
-        for statement in self.model.spec.reset:
+        for target, result in self._resets:
             values = self.values(self.states, time, np.zeros(0))
-            target = statement.target
-            self.states[target] = np.where(
-                fired, evaluate(statement.result(), values), self.states[target]
-            )
+            self.states[target] = np.where(fired, result(values), self.states[target])
         if self.model.spec.refractory is not None:
             end = step + np.asarray(self.model.refractory_steps).astype(np.int64)
             self.until = np.where(fired, end, self.until)

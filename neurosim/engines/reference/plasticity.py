@@ -64,6 +64,8 @@ class PlasticSynapses:
             event: [(a, compiled(a.value), random_names(a.value)) for a in assigned]
             for event, assigned in plan.events.items()
         }
+        self._transmit = compiled(plan.transmit)
+        self._post_event = None if plan.spec.post_event is None else compiled(plan.spec.post_event)
         self.waiting = np.zeros(plan.modulator_delay + 1, np.int64)
         self._index()
 
@@ -141,9 +143,9 @@ class PlasticSynapses:
         plan, slot = self.plan, step % self.slots
         n = self.events.shape[1]
         counts = np.bincount(targets, minlength=n)
-        if plan.spec.post_event is not None:
+        if self._post_event is not None:
             held = {f"{s}_post": v for s, v in states.items()} | dict(plan.values)
-            counts = np.broadcast_to(evaluate(plan.spec.post_event, held), (n,)).astype(np.int64)
+            counts = np.broadcast_to(self._post_event(held), (n,)).astype(np.int64)
         self.events[slot] = counts
         for s, ring in self.sampled.items():
             ring[step % len(ring)] = states[s]
@@ -214,7 +216,7 @@ class PlasticSynapses:
             chosen = np.arange(self.first[source], self.first[source + 1])
             round_ = seen[int(source)] = seen.get(int(source), -1) + 1
             env = self._run("on_pre", chosen, self._seen(step, chosen), step, round_)
-            sent = np.broadcast_to(evaluate(self.plan.transmit, env), chosen.shape)
+            sent = np.broadcast_to(self._transmit(env), chosen.shape)
             where.append(chosen)
             amounts.append(sent * self.sign[chosen])
             self.pre = self.jumped("on_pre", self.pre, np.arange(self.n_pre) == source)

@@ -47,12 +47,13 @@ def cached(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     **options
         Of `numba.njit`.
     """
+    options = {"pipeline_class": Straight} | options
 
     def decorate(function: Callable[..., Any]) -> Any:
         try:
-            dispatcher = njit(cache=True, **options, pipeline_class=Straight)(function)
+            dispatcher = njit(cache=True, **options)(function)
         except RuntimeError:  # Numba finds no place that can be written
-            return njit(**options, pipeline_class=Straight)(function)
+            return njit(**options)(function)
         index = _index(dispatcher)
         index._source_stamp = (index._source_stamp, sources_digest())
         return dispatcher
