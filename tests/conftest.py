@@ -1,6 +1,7 @@
 """Settings of all tests."""
 
 import gc
+import multiprocessing
 import os
 
 # workers of xdist have a core each: more threads of BLAS and torch in them wait for each other and
@@ -27,3 +28,10 @@ def pytest_pyfunc_call(pyfuncitem):
 @pytest.hookimpl(tryfirst=True)
 def pytest_fixture_setup(fixturedef, request):
     return with_room(lambda: _pytest.fixtures.pytest_fixture_setup(fixturedef, request))
+
+
+@pytest.fixture
+def processes():
+    """Return how to begin processes: forked where they can be, as Python and torch take seconds."""
+    methods = multiprocessing.get_all_start_methods()
+    return multiprocessing.get_context("fork" if "fork" in methods else "spawn")

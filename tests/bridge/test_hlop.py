@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import multiprocessing
 
 import pytest
 import torch
@@ -464,16 +463,14 @@ def test_works_with_feedback_alignment():
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_processes_share_their_subspace(tmp_path):
+def test_processes_share_their_subspace(tmp_path, processes):
     """Two processes with half of the batch each learn the rows of one with the whole batch."""
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
-    processes = [context.Process(target=learn_half, args=(rank, tmp_path)) for rank in range(2)]
-    for process in processes:
+    pair = [processes.Process(target=learn_half, args=(rank, tmp_path)) for rank in range(2)]
+    for process in pair:
         process.start()
-    for process in processes:
+    for process in pair:
         process.join(120)
-    assert [process.exitcode for process in processes] == [0, 0]
+    assert [process.exitcode for process in pair] == [0, 0]
     alone = learned_by_one()
     for rank in range(2):
         torch.testing.assert_close(torch.load(tmp_path / f"{rank}.pt"), alone)

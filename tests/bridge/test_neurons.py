@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import multiprocessing
 import pickle
 import warnings
 from pathlib import Path
@@ -346,15 +345,13 @@ def train_distributed(folder: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_distributed_training_gives_the_same_gradients(tmp_path: Path):
+def test_distributed_training_gives_the_same_gradients(tmp_path: Path, processes):
     if not torch.distributed.is_available():
         pytest.skip("this PyTorch has no distributed package")
     net, x = model(), current(T, B, 8)
     net(x)[0].square().sum().backward()
     # a process of its own: ending a group that other Python threads surround can hang
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
-    child = context.Process(target=train_distributed, args=(tmp_path,))
+    child = processes.Process(target=train_distributed, args=(tmp_path,))
     child.start()
     child.join(120)
     assert child.exitcode == 0

@@ -1,7 +1,6 @@
 """Splitting, caching, collating and loading."""
 
 import dataclasses
-import multiprocessing
 import pickle
 import random
 
@@ -368,9 +367,8 @@ def _read_all(folder):
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_several_processes_fill_one_cache(tmp_path):
-    methods = multiprocessing.get_all_start_methods()
-    with multiprocessing.get_context("fork" if "fork" in methods else "spawn").Pool(2) as pool:
+def test_several_processes_fill_one_cache(tmp_path, processes):
+    with processes.Pool(2) as pool:
         sums = pool.map(_read_all, [tmp_path] * 4)
     assert sums == [sum(len(events) for events, _ in Small())] * 4
     (folder,) = tmp_path.iterdir()
