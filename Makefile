@@ -19,8 +19,9 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) -e .
 	touch $@
 
+# kernels that all simulations share are compiled while the rest is installed
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) -e ".[dev]"
+	$(BIN)/neurosim cache fill & $(PIP) -e ".[dev]" && wait
 	touch $@
 
 demo: $(VENV)/.installed

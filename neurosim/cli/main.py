@@ -6,6 +6,7 @@ import argparse
 import runpy
 import sys
 from collections.abc import Sequence
+from time import perf_counter
 from typing import Any
 
 from neurosim.cli import train as training
@@ -24,7 +25,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     explain.add_argument("--no-kernels", action="store_true", help="leave out generated sources")
     commands.add_parser("info", help="print versions, cores, memory and where kernels are kept")
     cache = commands.add_parser("cache", help="the cache of compiled kernels")
-    cache.add_argument("action", choices=("where", "clear"))
+    cache.add_argument(
+        "action",
+        choices=("where", "clear", "fill"),
+        help="print the folder; delete what is in it; compile what all simulations share",
+    )
     training.add_commands(commands)
     arguments = parser.parse_args(argv)
     try:
@@ -94,6 +99,12 @@ def _cache(action: str) -> int:
 
     if action == "where":
         print(cache_directory())
+    elif action == "fill":
+        from neurosim.engines.cpu.warm import fill_cache
+
+        start = perf_counter()
+        fill_cache()
+        print(f"compiled in {perf_counter() - start:.1f} s")
     else:
         print(f"removed {clear_cache()} generated kernels")
     return 0

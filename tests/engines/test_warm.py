@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -90,3 +91,33 @@ def test_functions_compile_where_nothing_can_be_written(monkeypatch):
 
 def _twice(x):
     return 2 * x
+
+
+def test_filling_the_cache_leaves_nothing_to_compile_but_models():
+    script = """
+import sys
+
+import neurosim as ns
+from numba.core.dispatcher import Dispatcher
+from neurosim.engines.cpu.warm import fill_cache
+
+def versions():
+    modules = [m for name, m in list(sys.modules.items()) if name.startswith("neurosim.engines")]
+    found = [d for m in modules for d in vars(m).values() if isinstance(d, Dispatcher)]
+    return {(d.__name__, s) for d in found for s in d.signatures}
+
+fill_cache()
+before = versions()
+net = ns.Network()
+noise = net.population(5, ns.models.poisson(rate=50.0), name="noise")
+cells = net.population(7, ns.models.iaf_psc_delta(), name="cells")
+net.connect(noise, cells, ns.FixedIndegree(3), weight=ns.Normal(2.0, 0.5), delay=1.5, name="a")
+net.connect(noise, cells, ns.FixedProbability(0.3), weight=1.0, delay=ns.Uniform(1, 3), name="b")
+for precision in ("float32", "float64"):
+    engine = ns.CPU(threads=2, precision=precision)
+    ns.simulate(net, 20.0, record=[ns.Spikes(cells)], engine=engine)
+ns.simulate(net, 20.0, dt=None, record=[ns.Spikes(cells)])
+print(len(before) > 5, sorted(versions() - before))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "True []\n"

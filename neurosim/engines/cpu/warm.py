@@ -1,7 +1,8 @@
-"""Compiling the driver in a second process, while this one builds the network.
+"""Compiling what all simulations share: beside the first one, or before any.
 
 Compilation is most of the time to the first result on a machine that has never run neurosim, and
-Numba compiles one function at a time. The second process leaves the driver in the cache on disk.
+Numba compiles one function at a time. A second process leaves the driver in the cache on disk
+while the first one builds the network.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import os
 import subprocess
 import sys
 import threading
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 from neurosim.engines.cpu.compile import uncollected, with_room
 from neurosim.engines.cpu.kernels.cached import can_cache, is_cached
@@ -65,3 +67,51 @@ def compile_driver(precision: str) -> None:
     simulation = ns.Simulation(net, engine=CPU(threads=1, precision=precision))
     with uncollected():
         with_room(lambda: simulation.run(0.1))
+
+
+def fill_cache() -> None:
+    """Compile ahead what does not depend on the models of a network.
+
+    That is the loops over steps and over events in continuous time, and the generators of
+    synapses. Numba keeps them where it can write; without such a place nothing is gained.
+    """
+    for precision in ("float64", "float32"):
+        start_compiling(precision)
+    with uncollected():
+        for precision in ("float64", "float32"):
+            with_room(partial(_run_steps, precision))
+        with_room(_run_events)
+
+
+def _run_steps(precision: str) -> None:
+    """Run a network with each way to draw synapses, recorded."""
+    import neurosim as ns
+
+    net = ns.Network()
+    source = net.population(4, ns.models.poisson(rate=100.0), name="source")
+    parrot = net.population(4, ns.models.parrot(), name="parrot")
+    rules: list[Any] = [
+        ns.AllToAll(), ns.OneToOne(), ns.FixedProbability(0.5), ns.FixedIndegree(2),
+        ns.FixedIndegree(2, multapses=False), ns.FixedOutdegree(2),
+        ns.FixedOutdegree(2, multapses=False), ns.FixedTotalNumber(4),
+        ns.FixedTotalNumber(4, multapses=False),
+    ]  # fmt: skip
+    for i, rule in enumerate(rules):
+        net.connect(source, parrot, rule, weight=1.0, delay=1.0, name=f"same {i}")
+        net.connect(source, parrot, rule, weight=ns.Normal(1.0, 0.1), delay=ns.Uniform(1.0, 2.0),
+                    name=f"drawn {i}")  # fmt: skip
+    net.connect(source, parrot, ns.Explicit([0, 1], [1, 0]), weight=[1.0, 2.0], delay=[1.0, 2.0],
+                name="listed")  # fmt: skip
+    record = [ns.Spikes(parrot)]
+    ns.simulate(net, 1.0, record=record, engine=CPU(threads=1, precision=precision))
+
+
+def _run_events() -> None:
+    """Run a network in continuous time."""
+    import neurosim as ns
+
+    net = ns.Network()
+    source = net.population(1, ns.models.poisson(rate=100.0), name="source")
+    parrot = net.population(1, ns.models.parrot(), name="parrot")
+    net.connect(source, parrot, weight=1.0, delay=1.0)
+    ns.simulate(net, 1.0, dt=None, record=[ns.Spikes(parrot)])
