@@ -119,5 +119,7 @@ for precision in ("float32", "float64"):
 ns.simulate(net, 20.0, dt=None, record=[ns.Spikes(cells)])
 print(len(before) > 5, sorted(versions() - before))
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert done.stdout == "True []\n"

@@ -15,7 +15,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from neurosim.engines.cpu.compile import uncollected, with_room
+from neurosim.engines.cpu.compile import undisturbed
 from neurosim.engines.cpu.kernels.cached import can_cache, is_cached
 from neurosim.engines.cpu.kernels.driver import run_thread
 from neurosim.engines.cpu.options import CPU, available_cores
@@ -65,8 +65,7 @@ def compile_driver(precision: str) -> None:
     net = ns.Network()
     net.population(1, ns.models.parrot(), name="parrot")
     simulation = ns.Simulation(net, engine=CPU(threads=1, precision=precision))
-    with uncollected():
-        with_room(lambda: simulation.run(0.1))
+    undisturbed(lambda: simulation.run(0.1))
 
 
 def fill_cache() -> None:
@@ -77,10 +76,9 @@ def fill_cache() -> None:
     """
     for precision in ("float64", "float32"):
         start_compiling(precision)
-    with uncollected():
-        for precision in ("float64", "float32"):
-            with_room(partial(_run_steps, precision))
-        with_room(_run_events)
+    for precision in ("float64", "float32"):
+        undisturbed(partial(_run_steps, precision))
+    undisturbed(_run_events)
 
 
 def _run_steps(precision: str) -> None:
