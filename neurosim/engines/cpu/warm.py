@@ -15,6 +15,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from neurosim.engines.cpu.compile import undisturbed
 from neurosim.engines.cpu.kernels.cached import can_cache, is_cached
 from neurosim.engines.cpu.kernels.driver import run_thread
@@ -98,8 +100,8 @@ def _run_steps(precision: str) -> None:
         net.connect(source, parrot, rule, weight=1.0, delay=1.0, name=f"same {i}")
         net.connect(source, parrot, rule, weight=ns.Normal(1.0, 0.1), delay=ns.Uniform(1.0, 2.0),
                     name=f"drawn {i}")  # fmt: skip
-    net.connect(source, parrot, ns.Explicit([0, 1], [1, 0]), weight=[1.0, 2.0], delay=[1.0, 2.0],
-                name="listed")  # fmt: skip
+    listed = ns.Explicit(np.array([0, 1]), np.array([1, 0]))
+    net.connect(source, parrot, listed, weight=[1.0, 2.0], delay=[1.0, 2.0], name="listed")
     record = [ns.Spikes(parrot)]
     ns.simulate(net, 1.0, record=record, engine=CPU(threads=1, precision=precision))
 
