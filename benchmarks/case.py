@@ -45,6 +45,8 @@ class Case:
         counts them as any spikes; the peers' spike counts are of the neurons alone.
     prepare :
         Called once before the workers start; leaves files (an edge list) for all of them.
+    limited_by :
+        What takes the time, for the report.
     """
 
     title: str
@@ -65,6 +67,7 @@ class Case:
     measure: str = "rtf"
     generated: Callable[[float, float], int] = lambda start, stop: 0
     prepare: Callable[[], None] | None = None
+    limited_by: str = ""
 
     def duration(self, simulator: str) -> float:
         """Return the measured model time [ms] of a simulator."""

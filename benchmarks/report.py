@@ -181,6 +181,8 @@ def _remarks(case: Case, entry: dict[str, Any]) -> list[str]:
             remarks.append(f"- Rates in {_plain(key)} [/s]: {listed}")
         if runs and "active_neurons" in runs[-1] and case.limits.get("rtf") == 1.0:
             remarks.append(f"- Active neurons in {_plain(key)}: {runs[-1]['active_neurons']}")
+    if case.limited_by:
+        remarks.append(f"- What takes the time: {case.limited_by}")
     return ["\n".join(remarks)] if remarks else []
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -44,7 +44,7 @@ def measure(case: Case, library: str, seconds: float) -> dict[str, Any]:
     if case.train and model.parameters:
         optimizer = torch.optim.Adam(model.parameters, lr=1e-4)
     initial = [p.detach().clone() for p in model.parameters]
-    before = _resident_mb()
+    before = _memory_mb("VmRSS")
 
     def step() -> None:
         if optimizer is None:
@@ -77,15 +77,16 @@ def measure(case: Case, library: str, seconds: float) -> dict[str, Any]:
         "ms": statistics.median(times),
         "ms_least": min(times),
         "steps": len(times),
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "extra_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before,
+        "peak_mb": _memory_mb("VmHWM"),
+        "extra_mb": _memory_mb("VmHWM") - before,
         "rates": model.rates(x) if model.rates is not None else [],
     }
 
 
-def _resident_mb() -> float:
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * resource.getpagesize() / 2**20
+def _memory_mb(name: str) -> float:
+    """Return a figure of this process [MB]; `getrusage` counts what its parent had as well."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split(f"{name}:")[1].split()[0]) / 1024
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -42,6 +42,17 @@ class Explicit(Rule):
     post: Ids
     weight: NDArray[np.float64] | None = field(default=None, kw_only=True)
     delay: NDArray[np.float64] | None = field(default=None, kw_only=True)
+
+    if TYPE_CHECKING:  # what may be given; the fields say what is kept
+
+        def __init__(
+            self,
+            pre: ArrayLike,
+            post: ArrayLike,
+            *,
+            weight: ArrayLike | None = None,
+            delay: ArrayLike | None = None,
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         pre, post = _indices(self.pre, "pre"), _indices(self.post, "post")
