@@ -5,6 +5,7 @@ After a deliberate change of the emitters write the golden files anew with
 at the difference.
 """
 
+import operator
 import os
 import platform
 import re
@@ -13,10 +14,11 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
+from numba.core.types.functions import BaseFunction
 
 import neurosim as ns
 from neurosim.engines.cpu.codegen import generate
-from neurosim.engines.cpu.kernels.pipeline import Straight
+from neurosim.engines.cpu.kernels.pipeline import Generated, Straight, asked_once
 from neurosim.engines.cpu.lines import unpacked
 from neurosim.engines.gpu.emit import StepEmitter
 from neurosim.lower.plan import lower
@@ -117,7 +119,8 @@ def test_what_a_kernel_does_not_read_is_not_opened():
     ]  # fmt: skip
 
 
-def test_the_short_pipeline_compiles_what_kernels_are_made_of():
+@pytest.mark.parametrize("pipeline", [Straight, Generated])
+def test_short_pipelines_compile_what_kernels_are_made_of(pipeline):
     """Branches, loops, tuples and arrays, with and without the passes that are left out."""
 
     def f(x, n):
@@ -130,7 +133,63 @@ def test_the_short_pipeline_compiles_what_kernels_are_made_of():
             found[k + 1] += found[k]
         return found
 
-    short = numba.njit(pipeline_class=Straight)(f)
+    short = numba.njit(pipeline_class=pipeline)(f)
     np.testing.assert_array_equal(short(0.3, 9), numba.njit(f)(0.3, 9))
     np.testing.assert_array_equal(short(0.3, 9), f(0.3, 9))
-    assert list(short.get_metadata(short.signatures[0])["pipeline_times"]) == ["straight"]
+    assert list(short.get_metadata(short.signatures[0])["pipeline_times"]) == [
+        pipeline.__name__.lower()
+    ]
+
+
+def test_a_variable_that_changes_its_type_is_compiled_with_versions():
+    def f(values):
+        total = 0.0
+        for k in range(values.size):
+            if k > 0:
+                at = 0.5
+                total += at * values[k]
+            else:
+                at = 1
+                total += values[at]
+        return total
+
+    passes = {}
+    for pipeline in (Straight, Generated):
+        compiled = numba.njit("float64(float64[:])", pipeline_class=pipeline)(f)
+        assert compiled(np.array([4.0, 2.0])) == 3.0
+        (passes[pipeline],) = compiled.get_metadata(compiled.signatures[0])[
+            "pipeline_times"
+        ].values()
+    assert list(passes[Generated]) == list(passes[Straight])
+
+
+def test_an_operator_is_asked_once_for_each_choice_of_flags(monkeypatch):
+    """What implements `max` is itself compiled, with the flags of whoever calls it."""
+    asked = []
+    plain = BaseFunction.get_call_type
+
+    def count(function, context, args, kws):
+        asked.append(str(function.typing_key))
+        return plain(function, context, args, kws)
+
+    def f(x, y):
+        return max(x * y + x * y, y * x) + max(y * x, x)
+
+    def times_asked(compile_two):
+        asked.clear()
+        compile_two()
+        return asked.count(str(operator.mul)), asked.count(str(max))
+
+    def compile_two():
+        for fastmath in (False, {"contract"}):
+            compiled = numba.njit("float64(float64, float64)", fastmath=fastmath)(f)
+            assert compiled(3.0, 4.0) == f(3.0, 4.0)
+
+    def compile_two_asking_once():
+        with asked_once():
+            compile_two()
+
+    monkeypatch.setattr(BaseFunction, "get_call_type", count)
+    assert min(times_asked(compile_two)) >= 8
+    assert times_asked(compile_two_asking_once) == (2, 2)
+    assert BaseFunction.get_call_type is count

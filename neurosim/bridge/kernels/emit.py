@@ -32,7 +32,7 @@ import numpy as np
 from numba import njit
 
 from neurosim.engines.cpu.kernels.functions import {exp} as exp, {exprel} as exprel
-from neurosim.engines.cpu.kernels.pipeline import Straight
+from neurosim.engines.cpu.kernels.pipeline import Generated
 from neurosim.bridge.kernels.marks import mark
 from neurosim.bridge.kernels.rows import add_rows  # {inlined}
 from math import cos, log, sin, sqrt, tanh
@@ -40,7 +40,7 @@ from math import cos, log, sin, sqrt, tanh
 REAL = np.{real}
 ZERO = REAL(0.0)
 ONE = REAL(1.0)
-OPTIONS = dict(cache=True, nogil=True, error_model="numpy", pipeline_class=Straight)
+OPTIONS = dict(cache=True, nogil=True, error_model="numpy", pipeline_class=Generated)
 '''
 
 _FUNCTIONS = {

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from neurosim.engines.cpu.emit_event import event_lines
+from neurosim.engines.cpu.emit_matrix import is_table
 from neurosim.engines.cpu.emit_step import StepEmitter
 from neurosim.engines.cpu.kernels import layout
 from neurosim.engines.cpu.lines import unpacked
@@ -26,7 +27,7 @@ from numba import cfunc, njit, types
 
 from neurosim.engines.cpu.kernels.functions import {exp} as exp, {exprel} as exprel
 from neurosim.engines.cpu.kernels.intrinsics import INNER, prefetch, view, view_field
-from neurosim.engines.cpu.kernels.pipeline import Straight
+from neurosim.engines.cpu.kernels.pipeline import Generated
 from math import cos, log, sin, sqrt, tanh
 
 REAL = np.{real}
@@ -37,9 +38,10 @@ INFINITY = REAL(np.inf)
 KERNEL = types.int64(types.int64, types.int64, types.int64, types.int64)
 PEEK = types.float64(types.int64, types.int64, types.int64, types.int64)
 OPTIONS = dict(
-    cache=True, nopython=True, error_model="numpy", fastmath={fastmath}, pipeline_class=Straight
+    cache=True, nopython=True, error_model="numpy", fastmath={fastmath},
+    pipeline_class=Generated, _nrt={allocates},
 )
-INLINE = dict(INNER, fastmath={fastmath}, forceinline=True)
+INLINE = dict(INNER, pipeline_class=Generated, fastmath={fastmath}, forceinline=True)
 '''
 
 
@@ -113,7 +115,7 @@ def generate(
     bits = precision[-2:] + ("_exact" if exact else "")
     header = _HEADER.format(
         name=model.spec.name, exp=f"exp{bits}", exprel=f"exprel{bits}", real=precision,
-        fastmath=False if exact else '{"contract"}',
+        fastmath=False if exact else '{"contract"}', allocates=is_table(model.full),
     )  # fmt: skip
     text = "\n".join(unpacked(body, coefficients.prologue()))
     return Kernel(

@@ -27,7 +27,7 @@ from neurosim.engines.cpu.kernels.functions import binomial, {exp} as exp, {expr
 from neurosim.engines.cpu.kernels.intrinsics import (
     INNER, call_feature, fetch, prefetch, store, view
 )
-from neurosim.engines.cpu.kernels.pipeline import Straight
+from neurosim.engines.cpu.kernels.pipeline import Generated
 from neurosim.engines.cpu.kernels.rng import philox4, uniform
 
 REAL = np.{real}
@@ -38,7 +38,8 @@ FOREVER = {forever}
 UPDATE = types.int64(types.int64, types.int64, types.int64)
 HOOK = types.int64(types.int64, types.int64, types.int64, types.int64)
 OPTIONS = dict(
-    cache=True, nopython=True, error_model="numpy", fastmath={{"contract"}}, pipeline_class=Straight
+    cache=True, nopython=True, error_model="numpy", fastmath={{"contract"}},
+    pipeline_class=Generated, _nrt=False,
 )
 '''
 _POWER = '''
