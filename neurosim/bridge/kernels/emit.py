@@ -40,7 +40,9 @@ from math import cos, log, sin, sqrt, tanh
 REAL = np.{real}
 ZERO = REAL(0.0)
 ONE = REAL(1.0)
-OPTIONS = dict(cache=True, nogil=True, error_model="numpy", pipeline_class=Generated)
+OPTIONS = dict(
+    cache=True, nogil=True, error_model="numpy", pipeline_class=Generated, no_cfunc_wrapper=True
+)
 '''
 
 _FUNCTIONS = {

@@ -19,13 +19,14 @@ import numpy as np
 from numba import cfunc, types
 
 from neurosim.engines.cpu.kernels.features import {name}
+from neurosim.engines.cpu.kernels.pipeline import Generated
 
 # made of sources {digest}
 REAL = np.{real}
 FEATURE = types.int64(types.int64, types.int64, types.int64)
 
 
-@cfunc(FEATURE, cache=True, nopython=True, error_model="numpy")
+@cfunc(FEATURE, cache=True, error_model="numpy", pipeline_class=Generated, _nrt=False)
 def feature(table, slot, step):
     return {name}(table, slot, step, REAL)
 '''

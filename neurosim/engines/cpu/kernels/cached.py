@@ -47,7 +47,7 @@ def cached(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     **options
         Of `numba.njit`.
     """
-    options = {"pipeline_class": Straight} | options
+    options = {"pipeline_class": Straight, "no_cfunc_wrapper": True} | options
 
     def decorate(function: Callable[..., Any]) -> Any:
         try:
