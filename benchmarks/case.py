@@ -37,6 +37,8 @@ class Case:
         Upper limits of its own measurements: "rtf", "build_s" [s], "peak_rss_mb" [MB].
     share_of :
         Another case and the largest share of its real-time factor that this one may take.
+    one_thread :
+        Whether neurosim float32 is also measured with one thread.
     measure :
         "rtf" compares simulation time per model time, "result_s" the time from the start of the
         process to its result.
@@ -64,6 +66,7 @@ class Case:
     required: Mapping[str, float] = field(default_factory=dict)
     limits: Mapping[str, float] = field(default_factory=dict)
     share_of: tuple[str, float] | None = None
+    one_thread: bool = False
     measure: str = "rtf"
     generated: Callable[[float, float], int] = lambda start, stop: 0
     prepare: Callable[[], None] | None = None

@@ -49,7 +49,7 @@ VARIANTS = {
     "neurosim-f32-1": Variant("neurosim", threads=1, precision="float32"),
     "neurosim-f32-2": Variant("neurosim", threads=2, precision="float32"),
 }
-DEFAULT = list(VARIANTS)[:6]  # given numbers of threads of neurosim only when asked for
+DEFAULT = list(VARIANTS)[:6]  # given numbers of threads of neurosim only where asked for
 
 
 def main() -> None:
@@ -69,7 +69,8 @@ def main() -> None:
 def run_case(name: str, args: argparse.Namespace) -> dict[str, Any]:
     """Run all variants of a case in turn, `args.repeats` times."""
     case = CASES[name]
-    variants = [key for key in args.simulators if _applies(case, VARIANTS[key])]
+    chosen = args.simulators or DEFAULT + ["neurosim-f32-1"] * case.one_thread
+    variants = [key for key in chosen if _applies(case, VARIANTS[key])]
     entry: dict[str, Any] = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "absent": dict(case.absent),
@@ -162,7 +163,7 @@ def _applies(case: Case, variant: Variant) -> bool:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
-    parser.add_argument("--simulators", nargs="+", choices=VARIANTS, default=DEFAULT)
+    parser.add_argument("--simulators", nargs="+", choices=VARIANTS)
     parser.add_argument("--repeats", type=int)
     parser.add_argument("--quick", action="store_true", help="a tenth of the time, once, into out/")
     parser.add_argument("--out", type=Path, help="folder of results.json and RESULTS.md")

@@ -135,7 +135,7 @@ _WINDOWS = (
 )
 
 CASES = {
-    "sparse": _case(0.1, required={"brian2": 70.0}, limited_by=_SPREAD),
-    "sparse_tenth": _case(0.01, share_of=("sparse", 0.12), limited_by=_WINDOWS),
+    "sparse": _case(0.1, required={"brian2": 70.0}, one_thread=True, limited_by=_SPREAD),
+    "sparse_tenth": _case(0.01, share_of=("sparse", 0.12), one_thread=True, limited_by=_WINDOWS),
     "sparse_silent": _case(0.0, share_of=("sparse", 0.02)),
 }
