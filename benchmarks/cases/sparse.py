@@ -122,16 +122,17 @@ def _case(rate: float, **options: Any) -> Case:
 
 
 _SPREAD = (
-    "rows and neurons in no cache. With two threads the factor to real time is 0.0078 to 0.013 in "
-    "processes of the same hour, with one 0.012 to 0.018; the factor to Brian2 was 57 to 83 in "
-    "runs of this table."
+    "rows and neurons in no cache. On an EPYC with two threads the factor to real time is 0.0078 "
+    "to 0.013 in processes of the same hour, with one 0.012 to 0.018; the factor to Brian2 was 57 "
+    "to 83 in runs of this table there, and is 120 on a Xeon."
 )
 _WINDOWS = (
-    "one thread takes 11.9, 4.5 and 1.8 ms for a second at 0.1, 0.03 and 0.01 spikes/s (measured "
-    "apart, in one process each): 0.56 us for a forced spike with its 100 synapses, and 1.0 us for "
-    "each of the 667 windows of a shortest delay, in which fewer spikes fetch their rows and "
-    "neurons one after another and each has steps to itself. Two threads take 2.0 to 2.4 ms at "
-    "0.01 spikes/s: they meet in every window. A share of 0.12 needs windows of 0.5 us."
+    "with one thread a forced spike with its 100 synapses takes 1.1 us on an EPYC and 2.3 us on a "
+    "Xeon, and each of the 667 windows of a shortest delay 1.0 us besides, in which fewer spikes "
+    "fetch their rows and neurons one after another (without recurrent synapses it is 0.6 us). A "
+    "share of 0.12 needs windows of half that. Two threads gain little: they meet in every window. "
+    "Tried without gain: neurons that are awake run on by themselves until the next input; "
+    "memory is asked for a neuron as soon as its input is listed."
 )
 
 CASES = {
